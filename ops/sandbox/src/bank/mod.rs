@@ -1,0 +1,1 @@
+//! The bank part of the sandbox.

@@ -1,0 +1,1 @@
+//! The gtfs part of the sandbox.

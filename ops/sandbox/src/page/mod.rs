@@ -1,0 +1,1 @@
+//! The page part of the sandbox.

@@ -1,0 +1,1 @@
+//! The provider part of the sandbox.
