@@ -1,1 +1,16 @@
-//! guichet-engine.
+//! The pure rules of Guichet: a fold from commands to events, and from events to state.
+//!
+//! No async, no clock, no randomness, no sockets, no logging: time, fresh ids and salt arrive inside commands.
+#![deny(missing_docs)]
+#![deny(clippy::unwrap_used, clippy::float_arithmetic, clippy::as_conversions)]
+
+pub mod command;
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod money;
+pub mod order;
+pub mod reject;
+pub mod time;

@@ -1,0 +1,36 @@
+//! Every bound of the engine, named once. `docs/limits.md` explains each row.
+
+/// Slots that orders and services are spread over (12 bits).
+pub const SLOTS: u16 = 4096;
+/// Partitions of one engine at most.
+pub const PARTITIONS_MAX: u16 = 256;
+/// Lines of one order at most.
+pub const ORDER_LINES_MAX: usize = 9;
+/// Passengers of one order at most.
+pub const ORDER_PASSENGERS_MAX: usize = 9;
+/// Payments begun on one order at most; after that it can only be cancelled.
+pub const ORDER_PAYMENTS_MAX: usize = 20;
+/// Commands an order remembers for answering a repetition.
+pub const ORDER_COMMANDS_REMEMBERED: usize = 64;
+/// Slots (legs, nights, sittings) of one service at most.
+pub const SERVICE_SLOTS_MAX: usize = 128;
+/// Units (seats, rooms …) of one service at most.
+pub const SERVICE_UNITS_MAX: usize = 4096;
+/// Holds alive on one service at most.
+pub const SERVICE_HOLDS_MAX: usize = 65_536;
+/// Tombstones of released holds a service keeps.
+pub const SERVICE_TOMBSTONES_MAX: usize = 65_536;
+/// Prints tried for one ticket at most, reprints on another printer included.
+pub const PRINT_ATTEMPTS_MAX: u16 = 3;
+/// PINs tried in one payment attempt at most.
+pub const PIN_TRIES_MAX: u8 = 3;
+/// Bytes of any text (name of a place, service code, zone) inside an event.
+pub const TEXT_BYTES_MAX: usize = 200;
+/// Bookings waiting for one card at most.
+pub const CARD_ORDERS_MAX: usize = 50;
+/// Legs of one ledger posting at most.
+pub const POSTING_LEGS_MAX: usize = 16;
+/// A hold is not pinned (and no payment is begun) with less than this before its end, in microseconds.
+pub const PIN_HOLD_MARGIN_US: i64 = 15_000_000;
+/// An amount's magnitude at most, in minor units (12 digits, ISO 8583:1987 DE 4).
+pub const AMOUNT_MINOR_MAX: i64 = 999_999_999_999;

@@ -1,0 +1,5 @@
+//! The machine of an order: lines, payments, tickets, refunds.
+
+mod state;
+
+pub use state::{HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};
