@@ -1,0 +1,46 @@
+# Shared by ops/run and ops/test: installs what is missing, says so, and does nothing the second time.
+
+say() { printf '\033[1m· %s\033[0m\n' "$*"; }
+fail() { printf '\033[31m✗ %s\033[0m\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else return 1; fi
+}
+
+# Installs a Debian package once; $1 is the package, $2 why it is needed, $3 "optional" if one can go on without it.
+debian() {
+  if have dpkg-query && dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; then return 0; fi
+  if ! have apt-get; then
+    [ "${3:-}" = optional ] && { say "without $1 ($2): install it with this system's package manager"; return 0; }
+    fail "$1 is missing ($2): install it with this system's package manager and run this again"
+  fi
+  say "installing $1 ($2)"
+  if [ -z "${apt_updated:-}" ]; then as_root apt-get update -qq >/dev/null 2>&1 || true; apt_updated=1; fi
+  if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null 2>&1; then
+    [ "${3:-}" = optional ] && { say "could not install $1 ($2); going on without it"; return 0; }
+    fail "could not install $1 ($2); try: apt-get install $1"
+  fi
+}
+
+need_rust() {
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  have cc || debian gcc "links the program"
+  if ! have cargo; then
+    if have apt-get && apt-cache show rustup >/dev/null 2>&1; then
+      debian rustup "brings the Rust toolchain"
+    else
+      fail "Rust is missing. This one line installs it, then run this again:
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal"
+    fi
+  fi
+  wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+  if have rustup && ! rustup toolchain list 2>/dev/null | grep -q "^$wanted"; then
+    say "installing Rust $wanted"
+    rustup toolchain install "$wanted" --profile minimal --component rustfmt --component clippy
+  fi
+  cargo --version >/dev/null 2>&1 || fail "cargo does not run; try: rustup toolchain install $wanted"
+}
+
+# A font with Chinese characters, for the virtual printers and the screens.
+need_font() { debian fonts-wqy-microhei "Chinese on tickets and screens" optional; }
