@@ -1,1 +1,13 @@
-//! guichet-journal.
+//! The journal: a segment log for each partition, and the stored forms of what is kept in it.
+//!
+//! *Invariant*: this crate alone knows old and new stored shapes, and it alone uses `bincode`.
+
+#![deny(missing_docs)]
+
+pub mod segment;
+
+pub use segment::error::LogError;
+pub use segment::files::{DiskFiles, FileLayer};
+pub use segment::format::ChainHash;
+pub use segment::log::{Appended, Log, LogOptions, Opened};
+pub use segment::reader::{LogRecord, Place, Reader};

@@ -1,11 +1,12 @@
 //! Copies of sealed segments, and giving their space back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::{LogError, at};
-use super::files::{FileLayer, SegmentFile};
+use super::files::FileLayer;
+use super::format::{HEADER_BYTES, record_bytes};
 use super::log::{ARCHIVE_DIR, Log};
-use super::scan::{list_segments, segment_name};
+use super::scan::{Segment, list_segments, segment_name};
 
 const COPY_CHUNK_BYTES: usize = 1024 * 1024;
 const COPY_FILE: &str = "copy.tmp";
@@ -15,7 +16,7 @@ impl Log {
     /// the first sequences of those copied.
     ///
     /// # Errors
-    /// What the system says. A copy has its name only when it is whole, so this may be repeated.
+    /// [`LogError::Damaged`], or what the system says. A copy has its name only when it is whole, so this may be repeated.
     pub fn archive_sealed(&self) -> Result<Vec<u64>, LogError> {
         let archive = self.dir().join(ARCHIVE_DIR);
         self.files().create_dir(&archive).map_err(at("make", &archive))?;
@@ -23,7 +24,7 @@ impl Log {
         let mut copied = Vec::new();
         for first in self.sealed()? {
             if present.binary_search(&first).is_err() {
-                copy(self.files(), &self.live_path(first), &archive, first)?;
+                copy(self.files(), self.partition(), &self.live_path(first), &archive, first)?;
                 copied.push(first);
             }
         }
@@ -60,46 +61,60 @@ impl Log {
     }
 }
 
+/// Copies the used part of a segment after checking all of it: damage must not reach the archive
+/// while the good bytes could still be had from a backup.
 fn copy(
     files: &dyn FileLayer,
-    from: &std::path::Path,
-    archive: &std::path::Path,
+    partition: u32,
+    from: &Path,
+    archive: &Path,
     first: u64,
 ) -> Result<(), LogError> {
     let (temporary, to) = (archive.join(COPY_FILE), archive.join(segment_name(first)));
-    let source = files.open_read(from).map_err(at("open", from))?;
+    let file = files.open_read(from).map_err(at("open", from))?;
+    let segment = Segment::check(file, from.to_owned(), partition, first)?;
+    let used = used_bytes(&segment)?;
     let target = files.create(&temporary).map_err(at("make", &temporary))?;
-    let used = used_bytes(&*source).map_err(at("read", from))?;
     let mut chunk = vec![0; COPY_CHUNK_BYTES];
     let mut offset = 0;
     while offset < used {
         let wanted = (used - offset).min(chunk.len() as u64) as usize;
-        let count = source.read_at(&mut chunk[..wanted], offset).map_err(at("read", from))?;
-        target.write_at(&chunk[..count], offset).map_err(at("write", &temporary))?;
-        offset += count as u64;
+        let count = segment.file.read_at(&mut chunk[..wanted], offset).map_err(at("read", from))?;
         if count == 0 {
             break;
         }
+        target.write_at(&chunk[..count], offset).map_err(at("write", &temporary))?;
+        offset += count as u64;
     }
     target.sync_data().map_err(at("sync", &temporary))?;
     files.rename(&temporary, &to).map_err(at("rename", &temporary))?;
     files.sync_dir(archive).map_err(at("sync", archive))
 }
 
-/// Length without the zeros behind the last record, on a record boundary.
-fn used_bytes(source: &dyn SegmentFile) -> std::io::Result<u64> {
-    let mut chunk = vec![0; COPY_CHUNK_BYTES];
-    let (mut used, mut offset) = (0, 0);
+/// Walks a sealed segment and returns where its last record ends.
+fn used_bytes(segment: &Segment) -> Result<u64, LogError> {
+    let mut offset = HEADER_BYTES as u64;
+    let mut expected = segment.header.first_sequence;
+    let mut previous = segment.header.previous_hash;
+    let mut buffer = Vec::new();
     loop {
-        let count = source.read_at(&mut chunk, offset)?;
-        if let Some(last) = chunk[..count].iter().rposition(|byte| *byte != 0) {
-            used = offset + last as u64 + 1;
+        let outcome = segment
+            .read(offset, expected, previous, &mut buffer)
+            .map_err(at("read", &segment.path))?;
+        let fault = match outcome {
+            Ok(header) => {
+                offset += record_bytes(header.length as usize) as u64;
+                expected += 1;
+                previous = header.hash;
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        let behind = segment.look_behind(offset, expected).map_err(at("read", &segment.path))?;
+        if behind.written_bytes == 0 {
+            return Ok(offset);
         }
-        offset += count as u64;
-        if count < chunk.len() {
-            // The payload of the last record may itself end in zeros, which its padded length
-            // then needs; one boundary more than a record needs is harmless.
-            return Ok(offset.min(used));
-        }
+        let segment = segment.path.clone();
+        return Err(LogError::Damaged { segment, offset, sequence: expected, fault });
     }
 }

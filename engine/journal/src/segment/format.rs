@@ -365,8 +365,7 @@ mod tests {
 
     // Computed apart from this code: crc32c (Castagnoli) and SHA-256 of the laid out bytes.
     const HEADER_CRC: [u8; 4] = [87, 127, 64, 49];
-    const RECORD_HASH: &str =
-        "302867c1e9492a2a66aacac0c727a6818e3fdd5ff370caffbd103e08984878d3";
+    const RECORD_HASH: &str = "302867c1e9492a2a66aacac0c727a6818e3fdd5ff370caffbd103e08984878d3";
     const RECORD_CRC: [u8; 4] = [65, 125, 0, 45];
 
     #[test]

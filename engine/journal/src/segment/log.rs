@@ -132,7 +132,7 @@ impl Log {
         let last_sequence = log.next_sequence - 1;
         if last_sequence < log.options.at_least {
             let known = log.options.at_least;
-            return Err(LogError::Behind { dir: log.dir, found: last_sequence, known });
+            return Err(LogError::Behind { dir: log.dir.clone(), found: last_sequence, known });
         }
         Ok((log, Opened { last_sequence, cut_bytes }))
     }
@@ -254,11 +254,7 @@ impl Log {
 
     /// Zeros what a torn append left, and writes the last record again: after a failed sync it
     /// may be in the system's memory and not on the disk, and it is about to be relied on.
-    fn clean_tail(
-        &self,
-        last: Option<(u64, Vec<u8>)>,
-        written_bytes: u64,
-    ) -> Result<(), LogError> {
+    fn clean_tail(&self, last: Option<(u64, Vec<u8>)>, written_bytes: u64) -> Result<(), LogError> {
         const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let path = &self.segment.path;
         let mut left = written_bytes;

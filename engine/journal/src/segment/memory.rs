@@ -226,9 +226,7 @@ impl FileLayer for MemoryFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let tree = self.tree();
         let inside = tree.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect())
+        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {

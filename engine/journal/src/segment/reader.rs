@@ -170,8 +170,7 @@ impl Reader {
             .read(cursor.offset, cursor.expected, cursor.previous, &mut self.buffer)
             .map_err(at("read", &cursor.segment.path))?;
         Ok(outcome.map(|header| {
-            let place =
-                Place { segment: cursor.segment.path.clone(), offset: cursor.offset };
+            let place = Place { segment: cursor.segment.path.clone(), offset: cursor.offset };
             cursor.offset += record_bytes(header.length as usize) as u64;
             cursor.expected = header.sequence + 1;
             cursor.previous = header.hash;

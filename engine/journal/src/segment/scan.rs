@@ -94,9 +94,7 @@ impl Segment {
         buffer: &mut Vec<u8>,
     ) -> io::Result<Result<RecordHeader, RecordFault>> {
         match self.read_whole(offset, buffer)? {
-            Ok(header) => {
-                Ok(verify_place(&header, buffer, expected, previous).map(|()| header))
-            }
+            Ok(header) => Ok(verify_place(&header, buffer, expected, previous).map(|()| header)),
             Err(fault) => Ok(Err(fault)),
         }
     }
