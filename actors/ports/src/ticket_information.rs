@@ -81,6 +81,8 @@ pub trait TicketInformation: Send + Sync {
     fn journeys(&self, from: &str, to: &str, date: &str) -> Vec<Journey>;
     /// One journey anew.
     fn journey(&self, service: ServiceId, from: &str, to: &str) -> Option<Journey>;
+    /// Some journey that leaves after `after` with free places, as `(from, to, local date)`: what the site suggests to try.
+    fn example(&self, after: Instant) -> Option<(String, String, String)>;
     /// The layout for the engine.
     fn spec(&self, service: ServiceId) -> Option<ServiceSpec>;
     /// The seats of a class on a run (class 0: all).
