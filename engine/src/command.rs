@@ -158,6 +158,16 @@ pub enum Body {
         matched: u32,
         exceptions: Vec<ExceptionRaised>,
     },
+    /// An exception is settled (two principals); `how` is a code of `docs/codes/exceptions`.
+    EndException {
+        /// Where it was raised: the order's slot, or the acquirer's for those of a reconciliation.
+        slot: Slot,
+        operator: OperatorId,
+        acquirer: AcquirerId,
+        date: BusinessDate,
+        id: u64,
+        how: u16,
+    },
     /// Messages of another partition, `first` onwards.
     Deliver { from: PartitionId, first: u64, messages: Vec<(Slot, crate::message::Message)> },
     /// Another partition has taken in our messages up to `n`.

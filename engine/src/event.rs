@@ -5,6 +5,7 @@
     reason = "each variant is documented; its fields carry the names of their types"
 )]
 
+use crate::command::ProviderStep;
 use crate::ids::{
     AcquirerId, Attempt, AuthCode, CardId, CardTag, CommandId, HoldId, LineNo, OperatorId, OrderId,
     PartitionId, PassengerNo, PaymentNo, PersonId, ProviderId, Reference, RefundNo, ResponseCode,
@@ -366,6 +367,14 @@ pub enum OrderEvent {
     LineHeld { line: LineNo, attempt: Attempt, unit: UnitNo, seat: Seat, until: Instant },
     /// The place could not be held, or the hold ended.
     LineEnded { line: LineNo, attempt: Attempt, why: LineEnd },
+    /// The provider is asked: to hold (live), to take note of our hold (allotted), to confirm, release or refund.
+    ProviderAsked { line: LineNo, attempt: Attempt, op: ProviderStep },
+    /// The provider has confirmed, released or refunded.
+    ProviderDone { line: LineNo, attempt: Attempt, op: ProviderStep },
+    /// The provider refused for good (codes of `ProviderOutcome::No`).
+    ProviderRefused { line: LineNo, attempt: Attempt, op: ProviderStep, code: u8 },
+    /// The service's partition has confirmed the hold, or (`Release`) does not have it any more.
+    ServiceDone { line: LineNo, attempt: Attempt, op: ProviderStep },
     /// The provider knows of the hold under its own booking id.
     ProviderBooked { line: LineNo, attempt: Attempt, booking: String },
     /// The place is to be given back, to the service and the provider.
@@ -453,6 +462,8 @@ pub enum OrderEvent {
     },
     /// The bank has taken the refund.
     Refunded { refund: RefundNo, date: BusinessDate },
+    /// The bank refused the refund for good; the customer is still owed, and an exception says so.
+    RefundRefused { refund: RefundNo, code: ResponseCode },
     /// The receipt is to be printed.
     ReceiptTold { payment: PaymentNo, terminal: TerminalId, session: SessionId, number: u64 },
     /// The receipt was printed, or not.
@@ -673,8 +684,21 @@ pub enum SettlementEvent {
         matched: u32,
         exceptions: Vec<ExceptionRaised>,
     },
+    /// Something in this partition needs a human: it found no match, or was refused for good.
+    ExceptionRaised {
+        operator: OperatorId,
+        acquirer: AcquirerId,
+        date: BusinessDate,
+        exception: ExceptionRaised,
+    },
     /// An exception was settled by somebody.
-    ExceptionEnded { id: u64, how: u16 },
+    ExceptionEnded {
+        operator: OperatorId,
+        acquirer: AcquirerId,
+        date: BusinessDate,
+        id: u64,
+        how: u16,
+    },
 }
 
 /// Kinds of difference between our books and the bank's (protocol break categories).

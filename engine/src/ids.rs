@@ -82,6 +82,14 @@ impl TerminalId {
     }
 }
 
+impl AcquirerId {
+    /// The slot whose partition coordinates the acquirer's batches.
+    #[must_use]
+    pub fn slot(self) -> Slot {
+        TerminalId(u32::from(self.0)).slot()
+    }
+}
+
 impl fmt::Display for TerminalId {
     /// As ISO 8583 DE 41 (ans 8) shows it: `T0000001`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -63,6 +63,10 @@ pub enum Reject {
     TooLate,
     /// 30: the entity failed an invariant and is stopped.
     Broken,
+    /// 31: messages before these are missing; they are to be sent first.
+    Gap,
+    /// 32: no such exception is open.
+    UnknownException,
 }
 
 impl Reject {
@@ -98,6 +102,8 @@ impl Reject {
         Self::OtherCard,
         Self::TooLate,
         Self::Broken,
+        Self::Gap,
+        Self::UnknownException,
     ];
 
     /// The code, for ever.
@@ -117,7 +123,7 @@ impl Reject {
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
-            Self::PaymentRunning | Self::BatchOpen | Self::Parked => true,
+            Self::PaymentRunning | Self::BatchOpen | Self::Parked | Self::Gap => true,
             Self::IdReused
             | Self::UnknownOrder
             | Self::UnknownService
@@ -144,7 +150,8 @@ impl Reject {
             | Self::LimitReached
             | Self::OtherCard
             | Self::TooLate
-            | Self::Broken => false,
+            | Self::Broken
+            | Self::UnknownException => false,
         }
     }
 }
@@ -162,6 +169,7 @@ mod tests {
             assert_eq!(Reject::from_code(reject.code()), Some(*reject));
         }
         assert_eq!(Reject::from_code(0), None);
-        assert_eq!(Reject::from_code(31), None);
+        assert_eq!(Reject::UnknownException.code(), 32);
+        assert_eq!(Reject::from_code(33), None);
     }
 }

@@ -2,4 +2,4 @@
 
 mod state;
 
-pub use state::{HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};
+pub use state::{Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};

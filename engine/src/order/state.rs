@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 
+use crate::command::ProviderStep;
 use crate::event::{
     Answered, BankNumbers, BankStep, Flow, LineEnd, LinePlaced, PaymentEnd, Placed, PrintFault,
     PrintProof, Seat,
 };
 use crate::ids::{
-    AcquirerId, Attempt, AuthCode, LineNo, OrderId, PaymentNo, SessionId, TerminalId, TicketNumber,
-    UnitNo,
+    AcquirerId, Attempt, AuthCode, LineNo, OrderId, PaymentNo, ResponseCode, SessionId, Stan,
+    TerminalId, TicketNumber, UnitNo,
 };
 use crate::money::Money;
 use crate::time::{BusinessDate, Instant};
@@ -65,10 +66,31 @@ pub struct Line {
     pub phase: LinePhase,
     /// Prints told so far.
     pub prints: u16,
+    /// What the service's partition has of it; `Nothing` for ever when the line is live.
+    pub service: Grip,
+    /// What the provider has of it.
+    pub provider: Grip,
     /// Tickets whose numbers are void.
     pub spoiled: Vec<TicketNumber>,
     /// Whether the person took the ticket, once known.
     pub taken: Option<bool>,
+}
+
+/// What one side (the service's partition, the provider) has of a line's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grip {
+    /// It was never asked.
+    Nothing,
+    /// It is asked, and has not answered yet.
+    Asked(ProviderStep),
+    /// It holds the place.
+    Holding,
+    /// It has sold the place.
+    Confirmed,
+    /// It refused the hold, with the provider's code.
+    Refused(u8),
+    /// It has given the place back.
+    Gone,
 }
 
 /// Where a line stands.
@@ -131,10 +153,16 @@ pub struct Payment {
     pub authorization: Option<BankNumbers>,
     /// The numbers of the last 0200.
     pub completion: Option<BankNumbers>,
+    /// The numbers of every 0200, by PIN try.
+    pub tries: Vec<BankNumbers>,
+    /// The trace numbers of messages that a reversal was asked for.
+    pub reversed: Vec<Stan>,
     /// The approval code.
     pub auth: Option<AuthCode>,
     /// Where it stands.
     pub phase: PaymentPhase,
+    /// The receipt's number, once it was told.
+    pub receipt_number: Option<u64>,
     /// Whether its receipt was printed, once known.
     pub receipt: Option<bool>,
 }
@@ -173,4 +201,6 @@ pub struct Refund {
     pub why: LineEnd,
     /// The business date, once the bank has taken it.
     pub done: Option<BusinessDate>,
+    /// The bank's code, when it refused for good.
+    pub refused: Option<ResponseCode>,
 }
