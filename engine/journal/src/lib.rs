@@ -5,9 +5,13 @@
 #![deny(missing_docs)]
 
 pub mod segment;
+pub mod stored;
 
 pub use segment::error::LogError;
 pub use segment::files::{DiskFiles, FileLayer};
 pub use segment::format::ChainHash;
 pub use segment::log::{Appended, Log, LogOptions, Opened};
 pub use segment::reader::{LogRecord, Place, Reader};
+pub use stored::{
+    Batch, Entry, StoredError, decode_batch, decode_order, encode_batch, encode_order,
+};

@@ -1,0 +1,37 @@
+//! Schema version 1. Frozen once released: a change of the engine gets a version 2 beside it.
+//!
+//! A code is given once and never again, also when its variant is gone.
+
+mod event;
+mod order;
+mod value;
+
+use guichet_engine::command;
+
+use super::form::form;
+
+pub(crate) use event::*;
+pub(crate) use order::*;
+
+mod outer {
+    pub(super) use crate::stored::{Batch, Entry};
+}
+
+form!(struct Batch = outer::Batch { entries: Vec<Entry> });
+form!(struct Entry = outer::Entry {
+    command: u128,
+    at: i64,
+    principal: Principal,
+    second: Option<Principal>,
+    events: Vec<Event>,
+});
+form!(struct Principal = command::Principal { role: Role, id: u64 });
+form!(enum Role = command::Role {
+    1 => Guest,
+    2 => Agent,
+    3 => Terminal,
+    4 => Gateway,
+    5 => System,
+    6 => Operator,
+    7 => Clerk,
+});
