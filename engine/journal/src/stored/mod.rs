@@ -4,6 +4,10 @@ mod envelope;
 mod form;
 mod v1;
 
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
 
 use guichet_engine::command::Principal;
 use guichet_engine::event::Event;
@@ -105,7 +109,9 @@ pub enum StoredError {
     #[error("checksum of the stored value does not match")]
     Checksum,
     /// A schema that this build does not know.
-    #[error("schema version {found} is not known, this build reads up to {SCHEMA_VERSION}; use a newer build")]
+    #[error(
+        "schema version {found} is not known, this build reads up to {SCHEMA_VERSION}; use a newer build"
+    )]
     UnknownSchema {
         /// The version found.
         found: u16,

@@ -86,6 +86,11 @@ form!(enum OrderEvent = event::OrderEvent {
     34 => Parked { reason: u16 },
     35 => Unparked,
     36 => Closed,
+    37 => ProviderAsked { line: u8, attempt: u16, op: ProviderStep },
+    38 => ProviderDone { line: u8, attempt: u16, op: ProviderStep },
+    39 => ProviderRefused { line: u8, attempt: u16, op: ProviderStep, code: u8 },
+    40 => ServiceDone { line: u8, attempt: u16, op: ProviderStep },
+    41 => RefundRefused { refund: u8, code: [u8; 2] },
 });
 
 form!(enum InventoryEvent = event::InventoryEvent {
@@ -137,7 +142,13 @@ form!(enum SettlementEvent = event::SettlementEvent {
         matched: u32,
         exceptions: Vec<ExceptionRaised>,
     },
-    6 => ExceptionEnded { id: u64, how: u16 },
+    6 => ExceptionEnded { operator: u16, acquirer: u16, date: u32, id: u64, how: u16 },
+    7 => ExceptionRaised {
+        operator: u16,
+        acquirer: u16,
+        date: u32,
+        exception: ExceptionRaised,
+    },
 });
 
 form!(enum Message = message::Message {

@@ -12,6 +12,8 @@ use super::form::form;
 
 pub(crate) use event::*;
 pub(crate) use order::*;
+#[cfg(test)]
+pub(crate) use value::*;
 
 mod outer {
     pub(super) use crate::stored::{Batch, Entry};

@@ -23,8 +23,18 @@ form!(struct Line = order::Line {
     booking: Option<String>,
     phase: LinePhase,
     prints: u16,
+    service: Grip,
+    provider: Grip,
     spoiled: Vec<u64>,
     taken: Option<bool>,
+});
+form!(enum Grip = order::Grip {
+    1 => Nothing,
+    2 => Asked(step: ProviderStep),
+    3 => Holding,
+    4 => Confirmed,
+    5 => Refused(code: u8),
+    6 => Gone,
 });
 form!(enum LinePhase = order::LinePhase {
     1 => Asking,
@@ -62,8 +72,11 @@ form!(struct Payment = order::Payment {
     lines: Vec<u8>,
     authorization: Option<BankNumbers>,
     completion: Option<BankNumbers>,
+    tries: Vec<BankNumbers>,
+    reversed: Vec<u32>,
     auth: Option<[u8; 6]>,
     phase: PaymentPhase,
+    receipt_number: Option<u64>,
     receipt: Option<bool>,
 });
 form!(enum PaymentPhase = order::PaymentPhase {
@@ -87,4 +100,5 @@ form!(struct Refund = order::Refund {
     numbers: BankNumbers,
     why: LineEnd,
     done: Option<u32>,
+    refused: Option<[u8; 2]>,
 });

@@ -1,6 +1,6 @@
 //! The values inside events and states.
 
-use guichet_engine::{event, ids, money};
+use guichet_engine::{command, event, ids, money};
 
 use crate::stored::StoredError;
 use crate::stored::form::{Form, form};
@@ -93,6 +93,12 @@ form!(struct Placed = event::Placed {
 form!(enum Flow = event::Flow { 1 => TwoStep, 2 => OneStep });
 form!(struct BankNumbers = event::BankNumbers { stan: u32, rrn: [u8; 12], at: i64 });
 form!(enum BankStep = event::BankStep { 1 => Authorization, 2 => Completion });
+form!(enum ProviderStep = command::ProviderStep {
+    1 => Hold,
+    2 => Confirm,
+    3 => Release,
+    4 => Refund,
+});
 form!(enum PaymentEnd = event::PaymentEnd {
     1 => Declined(code: [u8; 2]),
     2 => PinTriesExceeded,
