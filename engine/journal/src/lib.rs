@@ -4,9 +4,13 @@
 
 #![deny(missing_docs)]
 
+pub mod partition;
 pub mod segment;
 pub mod stored;
 
+pub use partition::{
+    BatchReader, JournalError, JournaledBatch, PartitionJournal, partition_dir, partitions,
+};
 pub use segment::error::LogError;
 pub use segment::files::{DiskFiles, FileLayer};
 pub use segment::format::ChainHash;
