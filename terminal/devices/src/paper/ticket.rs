@@ -1,0 +1,302 @@
+//! The train ticket: a card of 85.6 by 54 mm, printed in page mode at 8 dots a millimetre.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bilingual, DocError, aztec};
+use crate::escpos::command::{Job, Raster};
+use crate::escpos::text;
+
+/// Width of the print area, in dots.
+pub const AREA_WIDTH: u16 = 640;
+/// Height of the print area, in dots.
+pub const AREA_HEIGHT: u16 = 400;
+/// Most notes on a ticket; more are left out.
+pub const NOTES_MAX: usize = 2;
+
+/// Side of the square kept for the code, in dots.
+const CODE_SIDE: u16 = 208;
+/// Left edge of the text.
+const LEFT: u16 = 16;
+/// Right edge of all.
+const RIGHT: u16 = 628;
+/// Left edge of the place column.
+const PLACE_LEFT: u16 = 372;
+/// Width of the box of a station's name.
+const STATION_WIDTH: u16 = 236;
+/// Width of the text beside the code.
+const TEXT_WIDTH: u16 = 400;
+
+/// What stands on a train ticket. Texts that do not fit are cut, never wrapped.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TicketDoc {
+    /// Stock or ticket number, at the top.
+    pub number: String,
+    /// Gate or check-in counter, if known.
+    pub gate: Option<Bilingual>,
+    /// Where the journey begins.
+    pub from: Bilingual,
+    /// Where it ends.
+    pub to: Bilingual,
+    /// Service number.
+    pub service: String,
+    /// Date and time of departure, local, in words.
+    pub departure: Bilingual,
+    /// Coach and seat.
+    pub place: Bilingual,
+    /// Price with its currency.
+    pub price: String,
+    /// Class.
+    pub class: Bilingual,
+    /// Name and masked document of the traveller.
+    pub passenger: String,
+    /// What the traveller has to know.
+    pub notes: Vec<Bilingual>,
+    /// Serial number at the foot, for people who cannot scan.
+    pub serial: String,
+    /// The sealed and signed ticket code.
+    pub code: Vec<u8>,
+}
+
+impl TicketDoc {
+    /// The bytes of a ticket from ESC @ to the cut. The job number is sent ahead and stays in the
+    /// printer's memory.
+    ///
+    /// # Errors
+    /// [`DocError`] when the code makes no readable symbol.
+    pub fn encode(&self, job: &[u8; 16]) -> Result<Vec<u8>, DocError> {
+        let code = aztec::draw(&self.code, usize::from(CODE_SIDE))?;
+        let page = Job::new().begin_job(job).page(AREA_WIDTH, AREA_HEIGHT);
+        let page = self.head(page);
+        let page = self.journey(page);
+        let page = self.details(page);
+        let slack = CODE_SIDE.saturating_sub(code.width() as u16) / 2;
+        let page = page.at(RIGHT - CODE_SIDE + slack, AREA_HEIGHT - 6 - slack).raster(&code);
+        Ok(page.print_page().cut().bytes().to_vec())
+    }
+
+    fn head(&self, job: Job) -> Job {
+        let job = Face::BOLD.left(job, LEFT, 30, 300, &self.number);
+        match &self.gate {
+            Some(gate) => {
+                let line = match &gate.other {
+                    Some(other) => format!("{}  {}", gate.main, other),
+                    None => gate.main.clone(),
+                };
+                Face::NORMAL.right(job, RIGHT, 30, 300, &line)
+            }
+            None => job,
+        }
+    }
+
+    fn journey(&self, job: Job) -> Job {
+        let to_left = RIGHT - STATION_WIDTH;
+        let job = station(job, LEFT, &self.from);
+        let job = station(job, to_left, &self.to);
+        let middle = LEFT + STATION_WIDTH;
+        let gap = to_left - middle;
+        let face = if Face::LARGE.width(&self.service) <= gap { Face::LARGE } else { Face::TALL };
+        let job = face.centre(job, middle, 82, gap, &self.service);
+        job.at(middle + (gap - ARROW_WIDTH) / 2, 98).raster(&arrow())
+    }
+
+    fn details(&self, job: Job) -> Job {
+        let job = pair(job, LEFT, 158, PLACE_LEFT - LEFT - 12, &self.departure);
+        let job = pair(job, PLACE_LEFT, 158, RIGHT - PLACE_LEFT, &self.place);
+        let job = Face::BOLD.left(job, LEFT, 216, 190, &self.price);
+        let job = pair(job, LEFT + 200, 216, 190, &self.class);
+        let mut job = Face::NORMAL.left(job, LEFT, 272, TEXT_WIDTH, &self.passenger);
+        let mut bottom = 300;
+        for note in self.notes.iter().take(NOTES_MAX) {
+            job = Face::SMALL.left(job, LEFT, bottom, TEXT_WIDTH, &note.main);
+            bottom += 19;
+            if let Some(other) = &note.other {
+                job = Face::SMALL.left(job, LEFT, bottom, TEXT_WIDTH, other);
+                bottom += 19;
+            }
+        }
+        Face::NORMAL.left(job, LEFT, AREA_HEIGHT - 8, TEXT_WIDTH, &self.serial)
+    }
+}
+
+/// A way to set text.
+#[derive(Clone, Copy)]
+struct Face {
+    small: bool,
+    bold: bool,
+    width: u8,
+    height: u8,
+}
+
+impl Face {
+    const NORMAL: Face = Face { small: false, bold: false, width: 1, height: 1 };
+    const BOLD: Face = Face { small: false, bold: true, width: 1, height: 1 };
+    const SMALL: Face = Face { small: true, bold: false, width: 1, height: 1 };
+    const LARGE: Face = Face { small: false, bold: true, width: 2, height: 2 };
+    const TALL: Face = Face { small: false, bold: true, width: 1, height: 2 };
+
+    /// Dots that a text takes across.
+    fn width(self, text: &str) -> u16 {
+        let wide = text.chars().filter(|c| text::columns(c.encode_utf8(&mut [0; 4])) == 2).count();
+        let narrow = text.chars().count() - wide;
+        let dots = if self.small { narrow * 9 + wide * 16 } else { narrow * 12 + wide * 24 };
+        u16::try_from(dots * usize::from(self.width)).unwrap_or(u16::MAX)
+    }
+
+    /// The text, cut so that it takes no more dots than given.
+    fn fit(self, text: &str, limit: u16) -> String {
+        let mut columns = text::columns(text);
+        let mut cut = text.to_owned();
+        while columns > 0 && self.width(&cut) > limit {
+            columns -= 1;
+            cut = text::fit(text, columns);
+        }
+        cut
+    }
+
+    fn left(self, job: Job, x: u16, bottom: u16, limit: u16, text: &str) -> Job {
+        let text = self.fit(text, limit);
+        self.set(job, x, bottom, &text)
+    }
+
+    fn right(self, job: Job, right: u16, bottom: u16, limit: u16, text: &str) -> Job {
+        let text = self.fit(text, limit);
+        self.set(job, right.saturating_sub(self.width(&text)), bottom, &text)
+    }
+
+    fn centre(self, job: Job, x: u16, bottom: u16, width: u16, text: &str) -> Job {
+        let text = self.fit(text, width);
+        self.set(job, x + (width - self.width(&text)) / 2, bottom, &text)
+    }
+
+    fn set(self, job: Job, x: u16, bottom: u16, text: &str) -> Job {
+        if text.is_empty() {
+            return job;
+        }
+        let job = job.at(x, bottom).small(self.small).bold(self.bold);
+        job.size(self.width, self.height).text(text)
+    }
+}
+
+fn station(job: Job, x: u16, name: &Bilingual) -> Job {
+    let large = Face::LARGE.width(&name.main) <= STATION_WIDTH;
+    let face = if large { Face::LARGE } else { Face::TALL };
+    let job = face.centre(job, x, 96, STATION_WIDTH, &name.main);
+    match &name.other {
+        Some(other) => Face::SMALL.centre(job, x, 120, STATION_WIDTH, other),
+        None => job,
+    }
+}
+
+fn pair(job: Job, x: u16, bottom: u16, limit: u16, words: &Bilingual) -> Job {
+    let job = Face::BOLD.left(job, x, bottom, limit, &words.main);
+    match &words.other {
+        Some(other) => Face::SMALL.left(job, x, bottom + 20, limit, other),
+        None => job,
+    }
+}
+
+const ARROW_WIDTH: u16 = 120;
+
+/// The arrow under the service number.
+fn arrow() -> Raster {
+    let (width, height) = (usize::from(ARROW_WIDTH), 11);
+    let mut raster = Raster::white(width, height);
+    for x in 0..width {
+        for y in 0..height {
+            let from_middle = y.abs_diff(height / 2);
+            let in_head = x + 14 >= width && from_middle * 14 <= (width - 1 - x) * (height / 2);
+            if from_middle <= 1 && x + 4 < width || in_head {
+                raster.set(x, y);
+            }
+        }
+    }
+    raster
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::escpos::command::holds_real_time;
+    use proptest::prelude::*;
+
+    fn sample() -> TicketDoc {
+        TicketDoc {
+            number: "Z000000017".into(),
+            gate: Some(Bilingual::new("检票 12B", "Gate 12B")),
+            from: Bilingual::new("北京南", "Beijing South"),
+            to: Bilingual::new("上海虹桥", "Shanghai Hongqiao"),
+            service: "G101".into(),
+            departure: Bilingual::new("2026年11月24日 08:00开", "24 Nov 2026, departs 08:00"),
+            place: Bilingual::new("08车12A号", "Coach 08 Seat 12A"),
+            price: "¥553.00".into(),
+            class: Bilingual::new("二等座", "Second class"),
+            passenger: "1101********1234 王*".into(),
+            notes: vec![Bilingual::new("请凭有效证件乘车", "Carry your document")],
+            serial: "0001-7".into(),
+            code: vec![0x5A; 180],
+        }
+    }
+
+    fn holds(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn a_ticket_names_its_job_and_ends_with_the_cut() {
+        let bytes = sample().encode(&[9; 16]).unwrap();
+        assert!(bytes.starts_with(&[0x1B, 0x40, 0x1D, 0x28, 0x59, 33, 0, 0x30, b'0', b'9']));
+        assert!(bytes.ends_with(&[0x0C, 0x1D, 0x56, 0]));
+        assert!(holds(&bytes, b"G101"));
+        assert!(holds(&bytes, &[0x1C, 0x26, 0xB1, 0xB1, 0xBE, 0xA9, 0xC4, 0xCF]), "北京南");
+        assert!(holds(&bytes, &[0x1D, 0x76, 0x30, 0]));
+    }
+
+    #[test]
+    fn long_names_are_set_narrow_and_then_cut() {
+        let mut doc = sample();
+        doc.from = Bilingual::plain("Frankfurt(Main)Hbf");
+        doc.to = Bilingual::plain("Llanfairpwllgwyngyllgogerychwyrn");
+        let bytes = doc.encode(&[9; 16]).unwrap();
+        assert!(holds(&bytes, b"Frankfurt(Main)Hbf"));
+        assert!(holds(&bytes, b"Llanfairpwllgwyng.."));
+    }
+
+    #[test]
+    fn a_code_that_makes_no_symbol_is_refused() {
+        let mut doc = sample();
+        doc.code = vec![1; aztec::CODE_MAX_BYTES + 1];
+        assert!(matches!(doc.encode(&[0; 16]), Err(DocError::CodeTooLong { .. })));
+        doc.code.clear();
+        assert_eq!(doc.encode(&[0; 16]), Err(DocError::CodeMissing));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn any_text_makes_a_bounded_job_without_real_time_commands(
+            text in "\\PC{0,60}",
+            other in "\\PC{0,60}",
+            code in proptest::collection::vec(any::<u8>(), 1..300)
+        ) {
+            let words = Bilingual::new(text.clone(), other);
+            let doc = TicketDoc {
+                number: text.clone(),
+                gate: Some(words.clone()),
+                from: words.clone(),
+                to: words.clone(),
+                service: text.clone(),
+                departure: words.clone(),
+                place: words.clone(),
+                price: text.clone(),
+                class: words.clone(),
+                passenger: text.clone(),
+                notes: vec![words; 5],
+                serial: text,
+                code,
+            };
+            let bytes = doc.encode(&[0x10; 16]).unwrap();
+            prop_assert!(bytes.len() < 20_000);
+            prop_assert!(!holds_real_time(&bytes));
+        }
+    }
+}
