@@ -1,0 +1,688 @@
+//! Booking: from what a person asked for to the command, and from an order to what a person sees. Site and API share it.
+
+use std::sync::Arc;
+
+use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
+use guichet_engine::event::{
+    Authority, CardOnFile, LineEnd, LinePlaced, Needs, Passenger, ServiceSpec,
+};
+use guichet_engine::ids::{
+    AcquirerId, CommandId, OperatorId, OrderId, PassengerNo, Reference, ServiceId, UnitNo, Version,
+};
+use guichet_engine::limits::{ORDER_LINES_MAX, ORDER_PASSENGERS_MAX};
+use guichet_engine::order::{LinePhase, Order};
+use guichet_engine::time::Instant;
+use guichet_ports::center::{Center, Secrets};
+use guichet_ports::keys::KeyServer;
+use guichet_ports::secret::Pan;
+use guichet_ports::ticket_information::TicketInformation;
+use guichet_ports::vault::{Person, Purpose, VaultPort};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+
+/// Characters of a second factor, at least.
+pub const FACTOR_CHARS_MIN: usize = 4;
+/// Characters of any text a person types, at most.
+pub const TEXT_CHARS_MAX: usize = 60;
+/// How long a booking waits for its places before it is answered as pending, in milliseconds.
+pub const HOLD_PATIENCE_MS: u64 = 8_000;
+/// A booking is not held beyond this before departure, in microseconds.
+const BEFORE_DEPARTURE_US: i64 = 5 * 60 * 1_000_000;
+
+/// The ports a booking needs.
+#[derive(Clone)]
+pub struct Desk {
+    /// The center.
+    pub center: Arc<dyn Center>,
+    /// Timetables, prices and places.
+    pub info: Arc<dyn TicketInformation>,
+    /// Names and cards.
+    pub vault: Arc<dyn VaultPort>,
+    /// Tags and routing.
+    pub keys: Arc<dyn KeyServer>,
+    /// Whose network.
+    pub operator: OperatorId,
+    /// The acquirer that handles the cards.
+    pub acquirer: AcquirerId,
+    /// How long an unpaid booking is held, in microseconds.
+    pub hold_us: i64,
+    /// Turns idempotency keys into ids nobody can guess.
+    pub secret: [u8; 32],
+}
+
+/// A booking as the API takes it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BookingRequest {
+    /// Who travels.
+    pub passengers: Vec<PassengerRequest>,
+    /// What is booked.
+    pub lines: Vec<LineRequest>,
+    /// The number of the card it will be paid and collected with, 13 to 19 digits.
+    #[schema(example = "6210948000000011")]
+    pub card: String,
+    /// The station where it will be collected; the first line's origin when absent.
+    pub pickup: Option<String>,
+    /// A word or number of your choice that, with the reference, opens the booking.
+    pub second_factor: String,
+}
+
+/// A passenger.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PassengerRequest {
+    /// Name as in the document.
+    pub name: String,
+    /// `identity_card`, `passport` or `other`.
+    pub document_kind: String,
+    /// The document's number.
+    pub document: String,
+    /// Telephone or mail address.
+    #[serde(default)]
+    pub contact: String,
+}
+
+/// A line.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LineRequest {
+    /// The service's id, from the search.
+    pub service: String,
+    /// The place where it begins.
+    pub from: String,
+    /// The place where it ends.
+    pub to: String,
+    /// The class.
+    pub class: u8,
+    /// Which passenger, from 0.
+    pub passenger: u8,
+    /// The place picked on the seat map.
+    pub seat: Option<u16>,
+    /// A place for a wheelchair.
+    #[serde(default)]
+    pub wheelchair: bool,
+    /// A window seat, if there is one.
+    #[serde(default)]
+    pub window: bool,
+}
+
+/// Ids that follow from an idempotency key: a repetition finds the same order.
+pub struct KeyedIds {
+    /// The command's id.
+    pub command: CommandId,
+    /// The order's number within its slot.
+    pub unique: u64,
+    /// The order's reference.
+    pub reference: Reference,
+}
+
+/// Crockford's base 32, without I, L, O and U.
+pub const REFERENCE_ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+fn mac(secret: &[u8; 32], what: &str, data: &[u8]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else { return [0; 32] };
+    mac.update(what.as_bytes());
+    mac.update(&[0]);
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
+/// Derives the ids of a key.
+#[must_use]
+pub fn keyed_ids(secret: &[u8; 32], key: &str) -> KeyedIds {
+    let first = mac(secret, "order", key.as_bytes());
+    let second = mac(secret, "reference", key.as_bytes());
+    let mut unique = [0; 8];
+    unique.copy_from_slice(&first[..8]);
+    let mut command = [0; 16];
+    command.copy_from_slice(&first[16..]);
+    let mut reference = [0; 10];
+    for (letter, byte) in reference.iter_mut().zip(second) {
+        *letter = REFERENCE_ALPHABET[usize::from(byte % 32)];
+    }
+    KeyedIds {
+        command: CommandId(u128::from_be_bytes(command)),
+        unique: u64::from_be_bytes(unique),
+        reference: Reference(reference),
+    }
+}
+
+/// A digest of what a client said.
+#[must_use]
+pub fn fingerprint(secret: &[u8; 32], body: &[u8]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&mac(secret, "body", body)[..16]);
+    out
+}
+
+/// Reads a reference as people type it: lower case, blanks, hyphens, and the letters that look like digits.
+#[must_use]
+pub fn read_reference(text: &str) -> Option<Reference> {
+    let folded: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .map(|c| match c.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            other => other,
+        })
+        .collect();
+    folded
+        .bytes()
+        .all(|b| REFERENCE_ALPHABET.contains(&b))
+        .then(|| Reference::parse(&folded))
+        .flatten()
+}
+
+/// Whether digits pass the Luhn check (ISO/IEC 7812-1 annex B), 13 to 19 of them.
+#[must_use]
+pub fn is_card_number(digits: &str) -> bool {
+    if !(13..=19).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return false;
+    }
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(n, b)| {
+            let digit = u32::from(b - b'0');
+            if n % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
+        })
+        .sum();
+    sum % 10 == 0
+}
+
+fn text(field: &str, value: &str) -> Result<String, Problem> {
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(Problem::field(field, "this is missing"));
+    }
+    if value.chars().count() > TEXT_CHARS_MAX || value.chars().any(char::is_control) {
+        return Err(Problem::field(field, format!("at most {TEXT_CHARS_MAX} plain characters")));
+    }
+    Ok(value.to_owned())
+}
+
+fn document_kind(text: &str) -> Option<u8> {
+    match text {
+        "identity_card" => Some(1),
+        "passport" => Some(2),
+        "other" => Some(3),
+        _ => None,
+    }
+}
+
+impl Desk {
+    /// Places a booking and waits until its places are held or refused.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names the field or the reject; nothing is booked then.
+    pub async fn place(
+        &self,
+        key: &str,
+        request: &BookingRequest,
+        language: &str,
+    ) -> Result<Arc<Order>, Problem> {
+        let card =
+            Pan::new(request.card.chars().filter(|c| !c.is_whitespace() && *c != '-').collect());
+        if !is_card_number(card.expose()) {
+            return Err(Problem::field("card", "this is not a card number; check its digits"));
+        }
+        let factor = text("second_factor", &request.second_factor)?;
+        if factor.chars().count() < FACTOR_CHARS_MIN {
+            return Err(Problem::field(
+                "second_factor",
+                format!("at least {FACTOR_CHARS_MIN} characters"),
+            ));
+        }
+        let people = self.people(request, language)?;
+        let lines = self.lines(request)?;
+        let pickup = match &request.pickup {
+            Some(place) if self.info.station(place).is_some() => place.clone(),
+            Some(_) => return Err(Problem::field("pickup", "there is no such station")),
+            None => lines[0].0.product.from_place.clone(),
+        };
+        let identity = self
+            .keys
+            .identify(&card)
+            .map_err(|_| Problem::field("card", "this is not a card number; check its digits"))?;
+        let ids = keyed_ids(&self.secret, key);
+        let order = OrderId::new(identity.routing, ids.unique);
+        let known = self.center.order_by_reference(ids.reference).await;
+        let (passengers, card) = match known {
+            Some(other) if other != order => {
+                return Err(guichet_ports::center::Refused::Rejected(
+                    guichet_engine::reject::Reject::IdReused,
+                )
+                .into());
+            }
+            // A repetition: the engine answers from its memory, and nothing is stored twice.
+            Some(_) => match self.center.order(order).await {
+                Some(known) => (known.placed.passengers.clone(), known.placed.card),
+                None => return Err(Problem::no_order()),
+            },
+            None => self.store(&people, &card)?,
+        };
+        let now = self.center.now();
+        let expires = self.expiry(now, &lines)?;
+        let currency = lines[0].0.fare.price.currency();
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        let command = Command {
+            id: ids.command,
+            fingerprint: fingerprint(&self.secret, &body),
+            at: now,
+            principal: Principal { role: Role::Guest, id: 0 },
+            second: None,
+            body: Body::PlaceOrder(Box::new(PlaceOrder {
+                order,
+                operator: self.operator,
+                reference: ids.reference,
+                factor: self.vault.factor(ids.reference, &factor),
+                card,
+                passengers,
+                lines,
+                pickup,
+                currency,
+                expires,
+                config: Version(1),
+            })),
+        };
+        self.center.submit(command, Secrets::default()).await?;
+        self.settled(order).await.ok_or_else(Problem::no_order)
+    }
+
+    /// Waits until no line of a fresh order is being asked for, or the patience is over.
+    async fn settled(&self, id: OrderId) -> Option<Arc<Order>> {
+        let begin = self.center.now();
+        let mut order = self.center.order(id).await?;
+        loop {
+            let waited_ms = u64::try_from(self.center.now().since_us(begin) / 1000).unwrap_or(0);
+            let asking = order.lines.iter().any(|l| matches!(l.phase, LinePhase::Asking));
+            if !asking || waited_ms >= HOLD_PATIENCE_MS {
+                return Some(order);
+            }
+            order =
+                self.center.order_after(id, order.version, HOLD_PATIENCE_MS - waited_ms).await?;
+        }
+    }
+
+    fn people(&self, request: &BookingRequest, language: &str) -> Result<Vec<Person>, Problem> {
+        if request.passengers.is_empty() || request.passengers.len() > ORDER_PASSENGERS_MAX {
+            return Err(Problem::field(
+                "passengers",
+                format!("1 to {ORDER_PASSENGERS_MAX} passengers"),
+            ));
+        }
+        request
+            .passengers
+            .iter()
+            .enumerate()
+            .map(|(n, p)| {
+                let field = |name: &str| format!("passengers[{n}].{name}");
+                let kind = document_kind(&p.document_kind).ok_or_else(|| {
+                    Problem::field(&field("document_kind"), "identity_card, passport or other")
+                })?;
+                let contact = if p.contact.trim().is_empty() {
+                    String::new()
+                } else {
+                    text(&field("contact"), &p.contact)?
+                };
+                Ok(Person {
+                    name: text(&field("name"), &p.name)?,
+                    document_kind: kind,
+                    document: text(&field("document"), &p.document)?,
+                    contact,
+                    language: language.to_owned(),
+                })
+            })
+            .collect()
+    }
+
+    fn lines(
+        &self,
+        request: &BookingRequest,
+    ) -> Result<Vec<(LinePlaced, Option<ServiceSpec>)>, Problem> {
+        if request.lines.is_empty() || request.lines.len() > ORDER_LINES_MAX {
+            return Err(Problem::field("lines", format!("1 to {ORDER_LINES_MAX} lines")));
+        }
+        let together = request.lines.len() > 1;
+        request
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(n, line)| {
+                let field = |name: &str| format!("lines[{n}].{name}");
+                if usize::from(line.passenger) >= request.passengers.len() {
+                    return Err(Problem::field(&field("passenger"), "there is no such passenger"));
+                }
+                let service = ServiceId::parse(&line.service).ok_or_else(|| {
+                    Problem::field(&field("service"), "this is no service id; search again")
+                })?;
+                let journey =
+                    self.info.journey(service, &line.from, &line.to).ok_or_else(|| {
+                        Problem::field(
+                            &field("service"),
+                            "this service does not run between these places; search again",
+                        )
+                    })?;
+                let offer =
+                    journey.classes.iter().find(|c| c.class == line.class).ok_or_else(|| {
+                        Problem::field(&field("class"), "this class is not offered on this service")
+                    })?;
+                let mut product = journey.product.clone();
+                product.class = line.class;
+                let spec = match product.authority {
+                    Authority::Allotted => self.info.spec(service),
+                    Authority::Live => None,
+                };
+                let needs = Needs {
+                    wheelchair: line.wheelchair,
+                    window: line.window,
+                    aisle: false,
+                    together,
+                };
+                let placed = LinePlaced {
+                    product,
+                    passenger: PassengerNo(line.passenger),
+                    fare: offer.fare,
+                    wanted: line.seat.map(UnitNo),
+                    needs,
+                };
+                Ok((placed, spec))
+            })
+            .collect()
+    }
+
+    fn store(
+        &self,
+        people: &[Person],
+        card: &Pan,
+    ) -> Result<(Vec<Passenger>, CardOnFile), Problem> {
+        let mut passengers = Vec::with_capacity(people.len());
+        for person in people {
+            passengers.push(Passenger { person: self.vault.put_person(person)?, category: 0 });
+        }
+        let holder = passengers.first().map(|p| p.person).unwrap_or_default();
+        let stored = self.vault.put_card(holder, card)?;
+        let card =
+            CardOnFile { card: stored.card, tag: stored.identity.tag, acquirer: self.acquirer };
+        Ok((passengers, card))
+    }
+
+    fn expiry(
+        &self,
+        now: Instant,
+        lines: &[(LinePlaced, Option<ServiceSpec>)],
+    ) -> Result<Instant, Problem> {
+        let first = lines.iter().map(|(l, _)| l.product.departs).min().unwrap_or(now);
+        let last_moment = first.plus_us(-BEFORE_DEPARTURE_US);
+        if last_moment <= now.plus_us(60_000_000) {
+            return Err(Problem::field(
+                "lines",
+                "this service leaves too soon to be collected at a terminal",
+            ));
+        }
+        Ok(now.plus_us(self.hold_us).min(last_moment))
+    }
+
+    /// The order of a reference, if the second factor is right. Both wrong cases take the same way.
+    ///
+    /// # Errors
+    /// [`Problem::no_order`].
+    pub async fn open(&self, reference: &str, second_factor: &str) -> Result<Arc<Order>, Problem> {
+        let reference = read_reference(reference).unwrap_or(Reference(*b"0000000000"));
+        let given = self.vault.factor(reference, second_factor);
+        let order = match self.center.order_by_reference(reference).await {
+            Some(id) => self.center.order(id).await,
+            None => None,
+        };
+        let right = order.as_ref().map_or([0; 16], |o| o.placed.factor);
+        let differs = given.iter().zip(right).fold(0u8, |acc, (a, b)| acc | (a ^ b));
+        match order {
+            Some(order) if differs == 0 => Ok(order),
+            _ => Err(Problem::no_order()),
+        }
+    }
+
+    /// Cancels what is not issued.
+    ///
+    /// # Errors
+    /// What the engine rejects.
+    pub async fn cancel(&self, order: &Order, key: &str) -> Result<Arc<Order>, Problem> {
+        let command = Command {
+            id: keyed_ids(&self.secret, &format!("cancel {} {key}", order.id)).command,
+            fingerprint: fingerprint(&self.secret, b"cancel"),
+            at: self.center.now(),
+            principal: Principal { role: Role::Guest, id: 0 },
+            second: None,
+            body: Body::CancelOrder { order: order.id },
+        };
+        self.center.submit(command, Secrets::default()).await?;
+        self.center.order(order.id).await.ok_or_else(Problem::no_order)
+    }
+
+    /// What a person sees of their order.
+    pub async fn view(&self, order: &Order) -> OrderView {
+        OrderView::of(order, &*self.vault)
+    }
+}
+
+/// An order as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OrderView {
+    /// The order's id.
+    pub order: String,
+    /// The reference.
+    pub reference: String,
+    /// `pending`, `held`, `refused`, `paying`, `issued`, `partly_issued`, `cancelled`, `expired`, `closed`.
+    pub state: String,
+    /// The lines.
+    pub lines: Vec<LineView>,
+    /// What is to be paid for what is held or issued, in minor units.
+    pub amount_minor: i64,
+    /// ISO 4217 letters.
+    pub currency: String,
+    /// Decimals of the currency.
+    pub decimals: u8,
+    /// Until when it is held, microseconds since 1970 UTC.
+    pub held_until_us: i64,
+    /// Where it is collected.
+    pub pickup: String,
+    /// The card's first six and last four digits.
+    pub card_masked: String,
+    /// Grows with every change.
+    pub version: u64,
+}
+
+/// A line as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LineView {
+    /// Its number.
+    pub line: u8,
+    /// `asking`, `held`, `paying`, `printing`, `print_in_doubt`, `issued`, `ended`.
+    pub state: String,
+    /// Why it ended: `sold_out`, `seat_taken`, `expired`, `cancelled`, `not_printed` …
+    pub ended: Option<String>,
+    /// The service's name.
+    pub service: String,
+    /// Where from.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+    /// Departure, microseconds since 1970 UTC.
+    pub departs_us: i64,
+    /// Arrival.
+    pub arrives_us: i64,
+    /// IANA zone of both.
+    pub zone: String,
+    /// Class.
+    pub class: u8,
+    /// Coach, once a place is held.
+    pub coach: Option<String>,
+    /// Seat.
+    pub seat: Option<String>,
+    /// Who travels.
+    pub passenger: String,
+    /// Price and fee, in minor units.
+    pub amount_minor: i64,
+    /// The ticket's number, once printed.
+    pub ticket: Option<String>,
+}
+
+/// The word for why a line ended.
+#[must_use]
+pub const fn ended_word(why: LineEnd) -> &'static str {
+    match why {
+        LineEnd::SoldOut => "sold_out",
+        LineEnd::SeatTaken => "seat_taken",
+        LineEnd::ProviderRefused => "provider_refused",
+        LineEnd::Expired => "expired",
+        LineEnd::Cancelled => "cancelled",
+        LineEnd::OrderAbandoned => "order_abandoned",
+        LineEnd::NotPrinted => "not_printed",
+        LineEnd::Disrupted => "disrupted",
+        LineEnd::Refunded => "refunded",
+    }
+}
+
+impl OrderView {
+    /// Builds the view; names come from the vault, and the reading is recorded there.
+    #[must_use]
+    pub fn of(order: &Order, vault: &dyn VaultPort) -> Self {
+        let lines: Vec<LineView> =
+            order.lines.iter().enumerate().map(|(n, _)| line_view(order, n, vault)).collect();
+        let alive = |l: &&LineView| l.state != "ended";
+        let currency = order.placed.currency;
+        Self {
+            order: order.id.to_string(),
+            reference: order.placed.reference.to_string(),
+            state: state_word(&lines).to_owned(),
+            amount_minor: lines.iter().filter(alive).map(|l| l.amount_minor).sum(),
+            lines,
+            currency: currency.alpha(),
+            decimals: currency.decimals(),
+            held_until_us: order.placed.expires.0,
+            pickup: order.placed.pickup.clone(),
+            card_masked: vault.card_mask(order.placed.card.card).unwrap_or_default(),
+            version: order.version,
+        }
+    }
+}
+
+fn state_word(lines: &[LineView]) -> &'static str {
+    let count = |state: &str| lines.iter().filter(|l| l.state == state).count();
+    let (ended, issued) = (count("ended"), count("issued"));
+    if count("asking") > 0 {
+        return "pending";
+    }
+    if ended == lines.len() {
+        let why = lines.first().and_then(|l| l.ended.as_deref());
+        return match why {
+            Some("cancelled") => "cancelled",
+            Some("expired") => "expired",
+            Some("not_printed" | "refunded") => "closed",
+            _ => "refused",
+        };
+    }
+    match (issued, ended) {
+        (0, _) if count("held") > 0 => "held",
+        (0, _) => "paying",
+        (n, 0) if n == lines.len() => "issued",
+        (n, e) if n + e == lines.len() => "partly_issued",
+        _ => "paying",
+    }
+}
+
+fn line_view(order: &Order, n: usize, vault: &dyn VaultPort) -> LineView {
+    let line = &order.lines[n];
+    let product = &line.placed.product;
+    let (state, place, ended, ticket) = match &line.phase {
+        LinePhase::Asking => ("asking", None, None, None),
+        LinePhase::Held(place) => ("held", Some(place), None, None),
+        LinePhase::Pinned(place) | LinePhase::Confirming(place) | LinePhase::Confirmed(place) => {
+            ("paying", Some(place), None, None)
+        }
+        LinePhase::Issuing { place, .. } | LinePhase::NotPrinted { place, .. } => {
+            ("printing", Some(place), None, None)
+        }
+        LinePhase::PrintInDoubt { place, .. } => ("print_in_doubt", Some(place), None, None),
+        LinePhase::Issued { place, ticket, .. } => ("issued", Some(place), None, Some(*ticket)),
+        LinePhase::Releasing { why } | LinePhase::Ended { why } => {
+            ("ended", None, Some(*why), None)
+        }
+    };
+    let passenger = order
+        .placed
+        .passengers
+        .get(usize::from(line.placed.passenger.0))
+        .and_then(|p| vault.person(p.person, Purpose::OwnOrder).ok())
+        .map_or_else(String::new, |p| p.name);
+    let amount = line
+        .placed
+        .fare
+        .price
+        .plus(line.placed.fare.fee)
+        .map_or(0, guichet_engine::money::Money::minor);
+    LineView {
+        line: u8::try_from(n).unwrap_or(u8::MAX),
+        state: state.to_owned(),
+        ended: ended.map(|why| ended_word(why).to_owned()),
+        service: product.service_name.clone(),
+        from: product.from_name.clone(),
+        to: product.to_name.clone(),
+        departs_us: product.departs.0,
+        arrives_us: product.arrives.0,
+        zone: product.zone.clone(),
+        class: product.class,
+        coach: place.map(|p| p.seat.coach.clone()),
+        seat: place.map(|p| p.seat.seat.clone()),
+        passenger,
+        amount_minor: amount,
+        ticket: ticket.map(|t| format!("{:016}", t.0)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_read_as_people_type_them() {
+        let ids = keyed_ids(&[7; 32], "key");
+        let text = ids.reference.to_string();
+        let typed = format!(" {}-{} ", text[..5].to_lowercase(), &text[5..]);
+        assert_eq!(read_reference(&typed), Some(ids.reference));
+        assert_eq!(
+            read_reference("OIL0000000").map(|r| r.to_string()),
+            Some("0110000000".to_owned())
+        );
+        for bad in ["", "123456789", "12345678901", "123456789U", "12345678é"] {
+            assert_eq!(read_reference(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_follow_from_the_key_alone() {
+        let (a, b, c) =
+            (keyed_ids(&[7; 32], "key"), keyed_ids(&[7; 32], "key"), keyed_ids(&[7; 32], "kez"));
+        assert_eq!((a.command, a.unique, a.reference), (b.command, b.unique, b.reference));
+        assert!(a.command != c.command && a.unique != c.unique && a.reference != c.reference);
+        assert_ne!(keyed_ids(&[8; 32], "key").reference, a.reference, "the secret matters");
+    }
+
+    #[test]
+    fn card_numbers_are_checked() {
+        for good in ["4111111111111111", "378282246310005", "6205500000000000004"] {
+            assert!(is_card_number(good), "{good}");
+        }
+        for bad in
+            ["4111111111111112", "411111111111", "41111111111111111111", "4111a11111111111", ""]
+        {
+            assert!(!is_card_number(bad), "{bad}");
+        }
+    }
+}
