@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::crypto::CryptoError;
 use crate::form::FormError;
+use crate::keyring::KeyUse;
 
 /// Why the vault does not open, or a write did not become durable.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,23 @@ pub enum VaultError {
         /// Which file.
         path: PathBuf,
     },
+    /// The records are there, but the keystore is not.
+    #[error("{} is missing, without which the records beside it do not open", path.display())]
+    NoKeystore {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The keystore opens, but lacks a key that every center has.
+    #[error("{} lacks the key {key_use:?}", path.display())]
+    MissingKey {
+        /// Which file.
+        path: PathBuf,
+        /// What the key is for.
+        key_use: KeyUse,
+    },
+    /// There are too many epochs of ticket keys that have not ended.
+    #[error("too many epochs of ticket keys are still valid")]
+    Epochs,
     /// Another process has the vault open.
     #[error("{} is in use by another process", path.display())]
     InUse {

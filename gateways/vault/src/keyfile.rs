@@ -49,6 +49,11 @@ impl KeyFile {
         Ok((this, ring))
     }
 
+    /// Where the keystore lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Replaces the keystore as a whole; durable when it returns.
     ///
     /// # Errors

@@ -1,11 +1,9 @@
 //! The PIN pads that were given keys, and the last transaction counter of each.
 //!
-//! A counter is written before its PIN block is opened, so that it is spent by its first use, good
-//! or bad, and after a crash too. It is synced to the disk at most once a second: only a loss of
-//! power could bring back the counters of its last second.
+//! A counter is durable before its PIN block is opened, so that it is spent by its first use, good
+//! or bad, and after a crash too. It is overwritten in place; those who wait share one sync.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -17,8 +15,6 @@ use crate::slots::{self, SlotFile};
 /// Bytes of a pad's slot.
 const SLOT: usize = 32;
 const MAGIC: [u8; 4] = *b"GVPD";
-/// How long a written counter may wait for the disk.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// One PIN pad's keys: which terminal has them, and how far its counter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +42,7 @@ pub enum PadFault {
 pub struct Pads {
     file: SlotFile<SLOT>,
     /// `None` is a slot that does not read: its pad needs new keys.
-    known: Mutex<Known>,
-}
-
-struct Known {
-    pads: Vec<Option<Pad>>,
-    synced: Instant,
+    known: Mutex<Vec<Option<Pad>>>,
 }
 
 impl Pads {
@@ -69,7 +60,7 @@ impl Pads {
             }
             pads.push(read.ok());
         }
-        Ok(Self { file, known: Mutex::new(Known { pads, synced: Instant::now() }) })
+        Ok(Self { file, known: Mutex::new(pads) })
     }
 
     /// Gives a terminal the next derivation id; durable when it returns.
@@ -81,7 +72,7 @@ impl Pads {
         let pad = Pad { terminal, counter: 0, retired: false };
         let index = self.file.append(|_| Ok(write(&pad)))?;
         self.file.sync()?;
-        known.pads.push(Some(pad));
+        known.push(Some(pad));
         Ok(u32::try_from(index).unwrap_or(u32::MAX - 1).saturating_add(1))
     }
 
@@ -91,7 +82,7 @@ impl Pads {
     /// `Io`.
     pub fn retire(&self, derivation_id: u32) -> Result<(), VaultError> {
         let mut known = self.known.lock();
-        let Some((index, place)) = place(&mut known.pads, derivation_id) else {
+        let Some((index, place)) = place(&mut known, derivation_id) else {
             return Ok(());
         };
         let Some(pad) = place else {
@@ -109,8 +100,7 @@ impl Pads {
     pub fn spend(&self, terminal: u32, ksn: Ksn) -> Result<(), PadFault> {
         let [_, _, _, _, a, b, c, d] = ksn.initial_key_id;
         let mut known = self.known.lock();
-        let Some((index, Some(pad))) = place(&mut known.pads, u32::from_be_bytes([a, b, c, d]))
-        else {
+        let Some((index, Some(pad))) = place(&mut known, u32::from_be_bytes([a, b, c, d])) else {
             return Err(KsnFault::Unknown.into());
         };
         if pad.terminal != terminal {
@@ -125,27 +115,9 @@ impl Pads {
         let spent = Pad { counter: ksn.counter, ..*pad };
         self.file.write(index, &write(&spent))?;
         *pad = spent;
-        if known.synced.elapsed() >= SYNC_EVERY {
-            self.file.sync()?;
-            known.synced = Instant::now();
-        }
-        Ok(())
-    }
-
-    /// Makes all counters durable.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub fn sync(&self) -> Result<(), VaultError> {
-        self.file.sync()
-    }
-}
-
-impl Drop for Pads {
-    fn drop(&mut self) {
-        if let Err(error) = self.file.sync() {
-            tracing::error!(%error, "the counters of PIN pads were not synced");
-        }
+        // Others may spend theirs while this one waits for the disk.
+        drop(known);
+        Ok(self.file.sync()?)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -21,6 +22,10 @@ pub struct SlotFile<const N: usize> {
     path: PathBuf,
     /// Slots in use, the header not counted.
     count: Mutex<u64>,
+    /// Writes so far.
+    written: AtomicU64,
+    /// Writes that are durable; nothing after a failed sync, which nothing can make good.
+    synced: Mutex<Option<u64>>,
 }
 
 impl<const N: usize> SlotFile<N> {
@@ -40,7 +45,13 @@ impl<const N: usize> SlotFile<N> {
             .map_err(VaultError::io("opening", path))?;
         let len = file.metadata().map_err(VaultError::io("measuring", path))?.len();
         let slot = N as u64;
-        let this = Self { file, path: path.to_owned(), count: Mutex::new(0) };
+        let this = Self {
+            file,
+            path: path.to_owned(),
+            count: Mutex::new(0),
+            written: AtomicU64::new(0),
+            synced: Mutex::new(Some(0)),
+        };
         if len < slot {
             // Shorter than its header: making it was interrupted, so nothing was ever in it.
             this.write_at(0, &header(magic))?;
@@ -93,12 +104,21 @@ impl<const N: usize> SlotFile<N> {
         Ok(index)
     }
 
-    /// Makes all that was written durable.
+    /// Makes all that was written durable. Those who wait share the next sync.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`; after one, always: what the system dropped then is not known.
     pub fn sync(&self) -> Result<(), VaultError> {
-        self.file.sync_data().map_err(VaultError::io("syncing", &self.path))
+        let mine = self.written.load(Ordering::Acquire);
+        let mut synced = self.synced.lock();
+        let failed = || std::io::Error::other("an earlier sync failed");
+        if synced.ok_or_else(failed).map_err(VaultError::io("syncing", &self.path))? >= mine {
+            return Ok(());
+        }
+        let all = self.written.load(Ordering::Acquire);
+        let result = self.file.sync_data();
+        *synced = result.is_ok().then_some(all);
+        result.map_err(VaultError::io("syncing", &self.path))
     }
 
     fn read_at(&self, place: u64) -> Result<[u8; N], VaultError> {
@@ -112,7 +132,9 @@ impl<const N: usize> SlotFile<N> {
     fn write_at(&self, place: u64, slot: &[u8; N]) -> Result<(), VaultError> {
         self.file
             .write_all_at(slot, place.saturating_mul(N as u64))
-            .map_err(VaultError::io("writing", &self.path))
+            .map_err(VaultError::io("writing", &self.path))?;
+        self.written.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ pub fn seal_code(keys: &SealingKeys<'_>, claims: &TicketClaims) -> Result<Vec<u8
     let mut hashed = Zeroizing::new(code.clone());
     hashed.extend_from_slice(plain.bytes());
     let nonce_key = seal::derive_32(&[], keys.encryption.bytes(), NONCE_CONTEXT)?;
-    let hash = tag::keyed_hash(&nonce_key, &hashed)?;
+    let hash = tag::keyed_hash(&nonce_key, &hashed);
     let mut nonce = [0; seal::NONCE_BYTES];
     nonce.copy_from_slice(&hash[..seal::NONCE_BYTES]);
     let mut sealed = seal::encrypt(keys.encryption, nonce, &code, plain.bytes())?;
@@ -132,6 +132,11 @@ impl Gate {
     /// Puts a ticket on the revocation list.
     pub fn revoke(&mut self, ticket: TicketNumber) {
         self.revoked.insert(ticket.0);
+    }
+
+    /// Takes the epochs of another gate and keeps the revocation list.
+    pub(crate) fn replace_epochs(&mut self, other: Self) {
+        self.epochs = other.epochs;
     }
 
     /// Says what a code is worth at `now`. A revoked ticket is revoked at any time.

@@ -245,6 +245,19 @@ mod tests {
         (secret, boxed)
     }
 
+    /// Computed with another implementation (pyca/cryptography), so that both ends can be held to it.
+    #[test]
+    fn golden_box() {
+        let (_, boxed) = sealed_card();
+        assert_eq!(
+            hex::encode(boxed),
+            concat!(
+                "0157db4b359f23ae5e146e4e2512056704722506348c150c14753d0c933d04d421cffd9a9ff2bf4b8b",
+                "db2cf954c6b835fe378ee13695905125e08b9aeaec987a3c6961b25acf"
+            )
+        );
+    }
+
     #[test]
     fn boxes_open_only_for_key_and_context() {
         let (secret, boxed) = sealed_card();

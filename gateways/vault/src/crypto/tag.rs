@@ -2,41 +2,44 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
-use super::{CryptoError, Key};
+use super::Key;
 
 /// Bytes of a card tag.
 pub const TAG_BYTES: usize = 16;
+/// Bytes of a block of SHA-256; no key of ours is longer.
+const HASH_BLOCK_BYTES: usize = 64;
 
 /// A card's tag: HMAC-SHA256 of the PAN's ASCII digits, cut to 16 bytes. PIN pads compute the same.
-///
-/// # Errors
-/// `KeyLength` is not expected: HMAC takes any length.
-pub fn card_tag(key: &Key, pan: &str) -> Result<[u8; TAG_BYTES], CryptoError> {
-    let full = keyed_hash(key, pan.as_bytes())?;
-    let mut tag = [0; TAG_BYTES];
-    tag.copy_from_slice(&full[..TAG_BYTES]);
-    Ok(tag)
+#[must_use]
+pub fn card_tag(key: &Key, pan: &str) -> [u8; TAG_BYTES] {
+    first_16(keyed_hash(key, pan.as_bytes()))
 }
 
 /// A card's routing bits: the low 12 bits of the first two bytes of HMAC-SHA256 of the PAN.
-///
-/// # Errors
-/// `KeyLength` is not expected: HMAC takes any length.
-pub fn routing_bits(key: &Key, pan: &str) -> Result<u16, CryptoError> {
-    let [a, b, ..] = keyed_hash(key, pan.as_bytes())?;
-    Ok(u16::from_be_bytes([a, b]) & 0x0FFF)
+#[must_use]
+pub fn routing_bits(key: &Key, pan: &str) -> u16 {
+    let [a, b, ..] = keyed_hash(key, pan.as_bytes());
+    u16::from_be_bytes([a, b]) & 0x0FFF
 }
 
-/// HMAC-SHA256.
-///
-/// # Errors
-/// `KeyLength` is not expected: HMAC takes any length.
-pub fn keyed_hash(key: &Key, data: &[u8]) -> Result<[u8; 32], CryptoError> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.bytes())
-        .map_err(|_| CryptoError::KeyLength { got: key.bytes().len() })?;
+/// HMAC-SHA256 (RFC 2104). Padding the key with zeros to a block is what HMAC itself does.
+#[must_use]
+pub fn keyed_hash(key: &Key, data: &[u8]) -> [u8; 32] {
+    let mut block = Zeroizing::new([0; HASH_BLOCK_BYTES]);
+    block[..key.bytes().len()].copy_from_slice(key.bytes());
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
     mac.update(data);
-    Ok(mac.finalize().into_bytes().into())
+    mac.finalize().into_bytes().into()
+}
+
+/// The first half of a hash.
+#[must_use]
+pub fn first_16(hash: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 /// A card number as people may see it: first 6 and last 4 digits, as many stars between as digits.
@@ -80,7 +83,7 @@ mod tests {
         let mut jefe = [0; 8];
         jefe[..4].copy_from_slice(b"Jefe");
         let key = Key::new(&jefe).unwrap();
-        let hash = keyed_hash(&key, b"what do ya want for nothing?").unwrap();
+        let hash = keyed_hash(&key, b"what do ya want for nothing?");
         assert_eq!(
             hex::encode(hash),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
@@ -90,13 +93,13 @@ mod tests {
     #[test]
     fn tag_and_routing_golden() {
         let key = Key::from_32([0x42; 32]);
-        let hash = keyed_hash(&key, b"6200000000000005").unwrap();
-        let tag = card_tag(&key, "6200000000000005").unwrap();
+        let hash = keyed_hash(&key, b"6200000000000005");
+        let tag = card_tag(&key, "6200000000000005");
         assert_eq!(tag[..], hash[..16]);
         assert_eq!(hex::encode(tag), "aeafbe38aae7de8da290cb7236423742");
-        assert_ne!(tag, card_tag(&key, "6200000000000013").unwrap());
-        assert_ne!(tag, card_tag(&Key::from_32([0x43; 32]), "6200000000000005").unwrap());
-        let bits = routing_bits(&key, "6200000000000005").unwrap();
+        assert_ne!(tag, card_tag(&key, "6200000000000013"));
+        assert_ne!(tag, card_tag(&Key::from_32([0x43; 32]), "6200000000000005"));
+        let bits = routing_bits(&key, "6200000000000005");
         assert_eq!(bits, u16::from_be_bytes([hash[0], hash[1]]) % 4096);
     }
 
