@@ -12,7 +12,7 @@ use crate::error::DialectError;
 use crate::frame::Framing;
 use crate::mask::Masked;
 use crate::profile::{
-    CodeMeaning, Entry, KeyPart, MacSpec, OriginalData, PaymentFlow, Profile, ReversalVerdict,
+    AdviceVerdict, CodeMeaning, Entry, KeyPart, MacSpec, OriginalData, PaymentFlow, Profile,
     Verdict,
 };
 use crate::schema::{RawCoding, RawCounts, RawDialect, RawField, RawLength};
@@ -215,16 +215,14 @@ impl Dialect {
         self.profile.codes.iter().map(|(code, meaning)| (code.as_str(), meaning))
     }
 
-    /// What the answer to a reversal or an advice says.
-    pub fn reversal_verdict(&self, code: &str) -> ReversalVerdict {
-        let listed = |list: &[String]| list.iter().any(|known| known == code);
-        if listed(&self.profile.reversal_done) {
-            ReversalVerdict::Done
-        } else if listed(&self.profile.reversal_operator) {
-            ReversalVerdict::Operator
-        } else {
-            ReversalVerdict::Repeat
-        }
+    /// What the answer to a reversal says; a code that the table does not list repeats.
+    pub fn reversal_verdict(&self, code: &str) -> AdviceVerdict {
+        self.profile.reversal_codes.verdict(code)
+    }
+
+    /// What the answer to a refund advice says; a code that the table does not list repeats.
+    pub fn refund_verdict(&self, code: &str) -> AdviceVerdict {
+        self.profile.refund_codes.verdict(code)
     }
 
     /// The text that pairs a request with its answer: type of the request, then the elements

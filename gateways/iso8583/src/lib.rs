@@ -28,8 +28,8 @@ pub use message::Message;
 pub use mti::Mti;
 pub use pack::Unsigned;
 pub use profile::{
-    Action, CodeMeaning, Entry, KeyPart, MacAlgorithm, MacSpec, OriginalData, PaymentFlow,
-    ReversalVerdict, Verdict,
+    Action, AdviceVerdict, CodeMeaning, Entry, KeyPart, MacAlgorithm, MacSpec, OriginalData,
+    PaymentFlow, Verdict,
 };
 
 /// Bytes of a message body, zeroised when dropped since they may hold a card number.

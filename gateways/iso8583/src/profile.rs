@@ -6,7 +6,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::DialectError;
-use crate::schema::{RawDialect, RawKeys, RawMac, RawOriginal};
+use crate::schema::{RawAdviceCodes, RawDialect, RawKeys, RawMac, RawOriginal};
 use crate::{MAX_DE, Message};
 
 /// How a payment with PIN runs.
@@ -89,9 +89,9 @@ pub struct CodeMeaning {
     pub meaning: String,
 }
 
-/// What an answer to a reversal or advice says.
+/// What an answer to a reversal or a refund advice says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReversalVerdict {
+pub enum AdviceVerdict {
     /// It is done, or there was nothing to undo: repetition ends.
     Done,
     /// Repetition is useless: an operator has to look.
@@ -305,6 +305,32 @@ impl KeyLayout {
     }
 }
 
+/// Which answers end the repetition of an advice, and which call for an operator.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AdviceCodes {
+    done: Vec<String>,
+    operator: Vec<String>,
+}
+
+impl From<RawAdviceCodes> for AdviceCodes {
+    fn from(raw: RawAdviceCodes) -> AdviceCodes {
+        AdviceCodes { done: raw.done, operator: raw.operator }
+    }
+}
+
+impl AdviceCodes {
+    pub(crate) fn verdict(&self, code: &str) -> AdviceVerdict {
+        let listed = |list: &[String]| list.iter().any(|known| known == code);
+        if listed(&self.done) {
+            AdviceVerdict::Done
+        } else if listed(&self.operator) {
+            AdviceVerdict::Operator
+        } else {
+            AdviceVerdict::Repeat
+        }
+    }
+}
+
 /// Everything of the table that is not bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
@@ -317,8 +343,8 @@ pub(crate) struct Profile {
     pub match_key: Vec<u8>,
     pub echo: Vec<u8>,
     pub codes: BTreeMap<String, CodeMeaning>,
-    pub reversal_done: Vec<String>,
-    pub reversal_operator: Vec<String>,
+    pub reversal_codes: AdviceCodes,
+    pub refund_codes: AdviceCodes,
 }
 
 impl Profile {
@@ -354,8 +380,8 @@ impl Profile {
             match_key: std::mem::take(&mut raw.matching.key),
             echo: std::mem::take(&mut raw.matching.echo),
             codes,
-            reversal_done: std::mem::take(&mut raw.reversal_codes.done),
-            reversal_operator: std::mem::take(&mut raw.reversal_codes.operator),
+            reversal_codes: AdviceCodes::from(std::mem::take(&mut raw.reversal_codes)),
+            refund_codes: AdviceCodes::from(std::mem::take(&mut raw.refund_codes)),
         })
     }
 }

@@ -36,7 +36,9 @@ pub(crate) struct RawDialect {
     #[serde(default)]
     pub codes: BTreeMap<String, RawCode>,
     #[serde(default)]
-    pub reversal_codes: RawReversalCodes,
+    pub reversal_codes: RawAdviceCodes,
+    #[serde(default)]
+    pub refund_codes: RawAdviceCodes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -188,7 +190,7 @@ pub(crate) struct RawCode {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RawReversalCodes {
+pub(crate) struct RawAdviceCodes {
     #[serde(default)]
     pub done: Vec<String>,
     #[serde(default)]

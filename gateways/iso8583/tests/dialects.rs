@@ -1,8 +1,8 @@
 //! The shipped dialects say the same things in different bytes.
 
 use guichet_iso8583::{
-    Action, ComposeError, Dialect, DialectError, Entry, KeyPart, MacAlgorithm, Message, Mti,
-    PaymentFlow, ReversalVerdict, Values, Verdict, What,
+    Action, AdviceVerdict, ComposeError, Dialect, DialectError, Entry, KeyPart, MacAlgorithm,
+    Message, Mti, PaymentFlow, Values, Verdict, What,
 };
 
 fn both() -> [Dialect; 2] {
@@ -208,13 +208,15 @@ fn response_codes_are_one_table_of_data() {
         }
         assert!(dialect.codes().count() > 55);
         for (code, expected) in [
-            ("00", ReversalVerdict::Done),
-            ("25", ReversalVerdict::Done),
-            ("30", ReversalVerdict::Operator),
-            ("96", ReversalVerdict::Repeat),
+            ("00", AdviceVerdict::Done),
+            ("25", AdviceVerdict::Done),
+            ("30", AdviceVerdict::Operator),
+            ("96", AdviceVerdict::Repeat),
         ] {
             assert_eq!(dialect.reversal_verdict(code), expected, "{code}");
         }
+        assert_eq!(dialect.refund_verdict("00"), AdviceVerdict::Done);
+        assert_eq!(dialect.refund_verdict("25"), AdviceVerdict::Operator, "no money went back");
         assert_eq!(dialect.payment_flow(), PaymentFlow::TwoStep);
         assert_eq!(dialect.entry_mode(Entry::Swipe, true), Some("021"));
         assert_eq!(dialect.entry_mode(Entry::Contactless, false), Some("072"));
