@@ -258,6 +258,18 @@ mod tests {
         );
     }
 
+    /// The box that the terminals' side promises in its own tests.
+    #[test]
+    fn a_box_of_the_terminals_side_opens() {
+        let boxed = hex::decode(concat!(
+            "0157db4b359f23ae5e146e4e2512056704722506348c150c14753d0c933d04d421cdf89c9ef5bc428b",
+            "db2df955c6b834fb378fe4369518dd8579aa2229cae09e27cbd7d39126"
+        ))
+        .unwrap();
+        let clear = open_box(&Key::from_32([7; 32]), b"aad", &boxed).unwrap();
+        assert_eq!(clear[..], b"4761739001010010=2512"[..]);
+    }
+
     #[test]
     fn boxes_open_only_for_key_and_context() {
         let (secret, boxed) = sealed_card();
