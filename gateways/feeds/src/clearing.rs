@@ -1,5 +1,7 @@
 //! The bank's clearing file: what the bank says it moved on one business date.
 
+use std::collections::BTreeMap;
+
 use guichet_engine::ids::{Rrn, Stan};
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::BusinessDate;
@@ -114,22 +116,25 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<ClearingLine>, ClearingError> {
             headers.iter().position(|h| h == name).ok_or(ClearingError::MissingColumn(name))?;
     }
     let mut lines = Vec::new();
-    let mut trailer: Option<csv::StringRecord> = None;
+    let mut trailers = Vec::new();
     let mut at_line = 1;
     for record in reader.records() {
         let record = record.map_err(|error| ClearingError::BadLine {
             line: error.position().map_or(at_line + 1, csv::Position::line),
         })?;
         at_line = record.position().map_or(at_line + 1, csv::Position::line);
-        if trailer.is_some() {
+        if record.get(columns[0]) == Some("trailer") {
+            trailers.push(trailer(&record, &columns, at_line)?);
+        } else if trailers.is_empty() {
+            lines.push(line(&record, &columns, at_line)?);
+        } else {
             return Err(ClearingError::AfterTrailer { line: at_line });
         }
-        match record.get(columns[0]) {
-            Some("trailer") => trailer = Some(record),
-            _ => lines.push(line(&record, &columns, at_line)?),
-        }
     }
-    check_trailer(&trailer.ok_or(ClearingError::NoTrailer)?, at_line, &lines)?;
+    if trailers.is_empty() {
+        return Err(ClearingError::NoTrailer);
+    }
+    check_trailers(trailers, &lines)?;
     Ok(lines)
 }
 
@@ -156,15 +161,8 @@ fn line(
     if minor < 0 {
         return Err(bad(10));
     }
-    let currency = field(11)?;
-    let currency = Currency::from_alpha(currency)
-        .or_else(|| currency.parse().ok().and_then(Currency::from_numeric))
-        .ok_or_else(|| bad(11))?;
-    let direction = match field(12)? {
-        "D" => Direction::Debit,
-        "C" => Direction::Credit,
-        _ => return Err(bad(12)),
-    };
+    let currency = read_currency(field(11)?).ok_or_else(|| bad(11))?;
+    let direction = read_direction(field(12)?).ok_or_else(|| bad(12))?;
     Ok(ClearingLine {
         at_line: at,
         date,
@@ -177,6 +175,19 @@ fn line(
     })
 }
 
+/// Three letters or three digits of ISO 4217.
+fn read_currency(text: &str) -> Option<Currency> {
+    Currency::from_alpha(text).or_else(|| text.parse().ok().and_then(Currency::from_numeric))
+}
+
+fn read_direction(text: &str) -> Option<Direction> {
+    match text {
+        "D" => Some(Direction::Debit),
+        "C" => Some(Direction::Credit),
+        _ => None,
+    }
+}
+
 fn date(text: &str) -> Option<BusinessDate> {
     let mut parts = text.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
@@ -187,33 +198,51 @@ fn date(text: &str) -> Option<BusinessDate> {
     (matches!(m, 1..=12) && matches!(d, 1..=31)).then(|| BusinessDate(y * 10_000 + m * 100 + d))
 }
 
-/// The trailer is `trailer,COUNT,DEBIT,CREDIT` with plain sums of minor units.
-fn check_trailer(
-    trailer: &csv::StringRecord,
+/// The group a trailer counts, its count and its sum; an empty file has one trailer without a group.
+type Trailer = (Option<(Currency, Direction)>, i64, i64);
+
+/// A trailer has the count of its lines under `stan` and their sum under `amount_minor`, one for each currency and
+/// direction.
+fn trailer(
+    record: &csv::StringRecord,
+    columns: &[usize; 14],
     at: u64,
-    lines: &[ClearingLine],
-) -> Result<(), ClearingError> {
-    let sum = |direction| {
-        lines
-            .iter()
-            .filter(|l| l.direction == direction)
-            .fold(0i64, |sum, l| sum.saturating_add(l.amount.minor()))
+) -> Result<Trailer, ClearingError> {
+    let bad = |n: usize| ClearingError::BadField { line: at, column: COLUMNS[n] };
+    let number =
+        |n: usize| record.get(columns[n]).and_then(|t| t.parse().ok()).ok_or_else(|| bad(n));
+    let group = match (record.get(columns[11]), record.get(columns[12])) {
+        (Some(""), Some("")) => None,
+        (Some(currency), Some(direction)) => Some((
+            read_currency(currency).ok_or_else(|| bad(11))?,
+            read_direction(direction).ok_or_else(|| bad(12))?,
+        )),
+        _ => return Err(bad(11)),
     };
-    let found = [
-        i64::try_from(lines.len()).unwrap_or(i64::MAX),
-        sum(Direction::Debit),
-        sum(Direction::Credit),
-    ];
-    for (n, (what, found)) in ["lines", "debit", "credit"].into_iter().zip(found).enumerate() {
-        let said: i64 = trailer
-            .get(n + 1)
-            .and_then(|t| t.parse().ok())
-            .ok_or(ClearingError::BadField { line: at, column: "record" })?;
-        if said != found {
-            return Err(ClearingError::TrailerDiffers { what, said, found });
+    Ok((group, number(5)?, number(10)?))
+}
+
+fn check_trailers(trailers: Vec<Trailer>, lines: &[ClearingLine]) -> Result<(), ClearingError> {
+    let mut found: BTreeMap<Option<(Currency, Direction)>, (i64, i64)> = BTreeMap::new();
+    for line in lines {
+        let (count, sum) = found.entry(Some((line.amount.currency(), line.direction))).or_default();
+        *count = count.saturating_add(1);
+        *sum = sum.saturating_add(line.amount.minor());
+    }
+    for (group, said_count, said_sum) in trailers {
+        let (count, sum) = found.remove(&group).unwrap_or_default();
+        for (what, said, found) in [("lines", said_count, count), ("minor units", said_sum, sum)] {
+            if said != found {
+                return Err(ClearingError::TrailerDiffers { what, said, found });
+            }
         }
     }
-    Ok(())
+    match found.into_values().next() {
+        Some((count, _)) => {
+            Err(ClearingError::TrailerDiffers { what: "lines", said: 0, found: count })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +254,10 @@ mod tests {
     const GOOD: &str = "record,acquirer,business_date,mti,processing_code,stan,transmission,rrn,auth_code,terminal,amount_minor,currency,direction,pan_masked\n\
         detail,00010000,2026-11-23,0200,000000,000001,1123093000,000000000001,A1B2C3,T0000001,55300,CNY,D,621094******0011\n\
         detail,00010000,2026-11-23,0220,200000,000002,1123094000,000000000002,A1B2C3,T0000001,300,156,C,621094******0011\n\
-        trailer,2,55300,300\n";
+        trailer,00010000,2026-11-23,,,1,,,,,55300,CNY,D,\n\
+        trailer,00010000,2026-11-23,,,1,,,,,300,156,C,\n";
+    const EMPTY: &str = "record,acquirer,business_date,mti,processing_code,stan,transmission,rrn,auth_code,terminal,amount_minor,currency,direction,pan_masked\n\
+        trailer,00010000,2026-11-23,,,0,,,,,0,,,\n";
 
     #[test]
     fn a_good_file_is_read() {
@@ -234,34 +266,43 @@ mod tests {
         assert_eq!(lines[0].amount.to_string(), "CNY 553.00");
         assert_eq!(lines[1].direction, Direction::Credit);
         assert_eq!(lines[1].at_line, 3);
+        assert_eq!(parse(EMPTY.as_bytes()), Ok(Vec::new()));
     }
 
     #[test]
     fn bad_files_say_where_and_what() {
         use ClearingError as E;
-        let cut = GOOD.rfind("trailer").expect("has a trailer");
+        let cut = GOOD.find("trailer").expect("has a trailer");
         for (text, error) in [
             (GOOD[..cut].to_owned(), E::NoTrailer),
-            (format!("{GOOD}detail\n"), E::AfterTrailer { line: 5 }),
+            (format!("{GOOD}detail\n"), E::AfterTrailer { line: 6 }),
             (
-                GOOD.replace("trailer,2", "trailer,3"),
-                E::TrailerDiffers { what: "lines", said: 3, found: 2 },
+                GOOD.replace(",1,,,,,553", ",2,,,,,553"),
+                E::TrailerDiffers { what: "lines", said: 2, found: 1 },
             ),
             (
-                GOOD.replace(",55300,CNY", ",55301,CNY"),
-                E::TrailerDiffers { what: "debit", said: 55_300, found: 55_301 },
+                GOOD.replacen(",55300,CNY", ",55301,CNY", 1),
+                E::TrailerDiffers { what: "minor units", said: 55_300, found: 55_301 },
             ),
-            (GOOD.replace(",CNY,D", ",XXX,D"), E::BadField { line: 2, column: "currency" }),
+            (
+                GOOD[..GOOD.rfind("trailer").expect("two")].to_owned(),
+                E::TrailerDiffers { what: "lines", said: 0, found: 1 },
+            ),
+            (GOOD.replacen(",CNY,D", ",XXX,D", 1), E::BadField { line: 2, column: "currency" }),
             (
                 GOOD.replace("2026-11-23,0220", "2026-13-23,0220"),
                 E::BadField { line: 3, column: "business_date" },
             ),
             (GOOD.replace(",rrn,", ",r,"), E::MissingColumn("rrn")),
             (
-                GOOD.replace(",300,156", ",-300,156"),
+                GOOD.replacen(",300,156", ",-300,156", 1),
                 E::BadField { line: 3, column: "amount_minor" },
             ),
             (String::new(), E::MissingColumn("record")),
+            (
+                EMPTY.replace(",0,,,\n", ",5,,,\n"),
+                E::TrailerDiffers { what: "minor units", said: 5, found: 0 },
+            ),
         ] {
             assert_eq!(parse(text.as_bytes()), Err(error));
         }
