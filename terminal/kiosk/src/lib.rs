@@ -1,1 +1,3 @@
-//! guichet-kiosk.
+//! The terminal program (part 15): flow, screen, own journal, devices and the link to the center.
+
+pub mod flow;

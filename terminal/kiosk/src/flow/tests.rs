@@ -1,0 +1,412 @@
+use guichet_link::message::{
+    Amount, Booking, BookingLine, CenterToTerminal as C, Ending, PrintResult, Receipt, Ticket,
+};
+
+use super::*;
+
+fn amount(minor: i64) -> Amount {
+    Amount { minor, currency: "CNY".into(), decimals: 2 }
+}
+
+fn line(n: u8) -> BookingLine {
+    BookingLine {
+        line: n,
+        service: "G101".into(),
+        from: "北京南".into(),
+        to: "上海虹桥".into(),
+        departs: 0,
+        arrives: 1,
+        zone: "Asia/Shanghai".into(),
+        class: 2,
+        coach: "05".into(),
+        seat: "12A".into(),
+        name_masked: "李*".into(),
+        amount: amount(5500),
+    }
+}
+
+fn booking(order: &str) -> Booking {
+    Booking {
+        order: order.into(),
+        reference: "ABCDE12345".into(),
+        lines: vec![line(0)],
+        amount: amount(5500),
+        until: 0,
+    }
+}
+
+fn ticket(n: u8, of: u8) -> Box<Ticket> {
+    Box::new(Ticket {
+        number: format!("{n:016}"),
+        reference: "ABCDE12345".into(),
+        line: line(n),
+        name: "李娜".into(),
+        document_masked: "E1*****78".into(),
+        operator: "Guichet".into(),
+        provider: "Rail".into(),
+        code: "00".into(),
+        position: (n + 1, of),
+    })
+}
+
+fn receipt() -> Box<Receipt> {
+    Box::new(Receipt {
+        number: "1".into(),
+        operator: "Guichet".into(),
+        terminal: "T0000001".into(),
+        place: "北京南".into(),
+        at: 0,
+        zone: "Asia/Shanghai".into(),
+        reference: "ABCDE12345".into(),
+        lines: vec![],
+        charged: amount(5500),
+        refunded: None,
+        card_masked: "621094******0011".into(),
+        auth_code: "A1B2C3".into(),
+        rrn: "000000000001".into(),
+        stan: "000001".into(),
+        business_date: "2026-11-23".into(),
+    })
+}
+
+fn all_well() -> Health {
+    Health { reader: true, pad: true, tickets: true, receipts: true, link: true }
+}
+
+fn flow() -> Flow {
+    Flow::new("zh", Timeouts::default(), all_well())
+}
+
+fn center(message: C) -> Input {
+    Input::Center(Box::new(message))
+}
+
+const O: &str = "o-001-0000000000000001";
+const OK: PrintResult = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
+
+fn issue(session: u64, n: u8, of: u8, deadline: i64) -> Input {
+    center(C::Issue { session, order: O.into(), print: 1, deadline, ticket: ticket(n, of) })
+}
+
+fn printed(n: u8, result: PrintResult) -> Input {
+    Input::Printed { line: n, print: 1, ticket: format!("{n:016}"), result }
+}
+
+fn ask_pin(pin_try: u8) -> Input {
+    center(C::AskPin {
+        session: 1,
+        order: O.into(),
+        payment: 0,
+        pin_try,
+        tries_left: 3 - pin_try + 1,
+        amount: amount(5500),
+        until: 60_000_000,
+    })
+}
+
+/// Plays inputs at time 0 and returns the names of the screens after each.
+fn screens(flow: &mut Flow, inputs: Vec<Input>) -> Vec<String> {
+    inputs
+        .into_iter()
+        .map(|i| {
+            flow.take(0, i);
+            flow.screen().screen
+        })
+        .collect()
+}
+
+fn until_pin() -> Vec<Input> {
+    vec![
+        Input::Card { session: 1, expired: false },
+        Input::Matched { session: 1, bookings: vec![booking(O)] },
+        Input::Tap(Tap::Confirm),
+        center(C::Authorizing { session: 1, order: O.into(), payment: 0 }),
+        ask_pin(1),
+    ]
+}
+
+fn until_paid() -> Vec<Input> {
+    let mut inputs = until_pin();
+    inputs.push(Input::Pad(PadInput::Entered));
+    inputs
+}
+
+#[test]
+fn a_purchase_goes_through_every_screen() {
+    let mut inputs = until_paid();
+    inputs.extend([
+        issue(1, 0, 1, 9),
+        printed(0, OK),
+        center(C::PrintReceipt { session: 1, order: O.into(), payment: 0, receipt: receipt() }),
+        center(C::Done { session: 1, order: O.into(), payment: 0 }),
+        Input::Receipt { payment: 0, printed: true },
+        Input::Taken { line: 0, taken: true },
+        Input::Tap(Tap::Done),
+    ]);
+    let mut flow = flow();
+    assert_eq!(
+        screens(&mut flow, inputs),
+        [
+            "matching",
+            "confirm",
+            "requesting",
+            "authorizing",
+            "pin_entry",
+            "completing",
+            "issuing",
+            "take_ticket",
+            "take_ticket",
+            "take_ticket",
+            "take_ticket",
+            "done",
+            "idle"
+        ]
+    );
+}
+
+#[test]
+fn each_step_asks_for_the_next_thing() {
+    let mut flow = flow();
+    let out: Vec<Vec<Output>> = until_paid().into_iter().map(|i| flow.take(0, i)).collect();
+    assert_eq!(out[0], [Output::MatchCard { session: 1 }]);
+    assert_eq!(out[2], [Output::StartPayment { session: 1, order: O.into() }]);
+    assert_eq!(out[4], [Output::AskPin { amount: amount(5500), until: 60_000_000 }]);
+    assert_eq!(out[5], [Output::SendPin { session: 1, order: O.into(), payment: 0, pin_try: 1 }]);
+    assert!(matches!(&flow.take(0, issue(1, 0, 1, 9))[..], [Output::Print { print: 1, .. }]));
+}
+
+#[test]
+fn late_strange_and_second_instructions_are_answered_and_not_printed() {
+    let fault = |out: Vec<Output>| match &out[..] {
+        [Output::RefusePrint { fault, .. }] => *fault,
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    let mut nobody = flow();
+    assert_eq!(fault(nobody.take(0, issue(1, 0, 1, 9))), "refused");
+    let mut paid = flow();
+    screens(&mut paid, until_paid());
+    assert_eq!(fault(paid.take(9, issue(1, 0, 1, 9))), "expired");
+    assert_eq!(fault(paid.take(0, issue(2, 0, 1, 9))), "refused", "another session");
+    paid.take(0, issue(1, 0, 2, 9));
+    assert_eq!(fault(paid.take(0, issue(1, 1, 2, 9))), "refused", "one is being printed");
+}
+
+#[test]
+fn the_second_ticket_waits_for_a_free_exit_and_its_deadline_counts() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, issue(1, 0, 3, 9));
+    flow.take(0, printed(0, OK));
+    assert_eq!(flow.take(0, issue(1, 1, 3, 9)), [], "the exit is not free");
+    let mut late = flow.clone();
+    assert!(matches!(
+        &flow.take(1, Input::Taken { line: 0, taken: true })[..],
+        [Output::Print { .. }]
+    ));
+    assert!(matches!(
+        &late.take(9, Input::Taken { line: 0, taken: true })[..],
+        [Output::RefusePrint { fault: "expired", .. }]
+    ));
+}
+
+#[test]
+fn the_second_of_three_failing_is_told_with_its_money() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    for n in 0..3 {
+        flow.take(0, issue(1, n, 3, 9));
+        if n == 1 {
+            flow.take(0, printed(n, PrintResult::NotPrinted { fault: "jam".into() }));
+            flow.take(
+                0,
+                center(C::LineRefunded {
+                    session: 1,
+                    order: O.into(),
+                    line: 1,
+                    amount: amount(5500),
+                }),
+            );
+        } else {
+            flow.take(0, printed(n, OK));
+            flow.take(0, Input::Taken { line: n, taken: true });
+        }
+    }
+    flow.take(0, center(C::Done { session: 1, order: O.into(), payment: 0 }));
+    let screen = flow.screen();
+    assert_eq!((screen.screen.as_str(), screen.prompt_key.as_str()), ("done", "done_refunded"));
+    assert_eq!(screen.params["printed"], 2);
+    assert_eq!(screen.params["refunded"][0][1]["minor"], 5500);
+}
+
+#[test]
+fn wrong_pins_and_cancel_end_by_the_centers_word() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, ask_pin(2));
+    assert_eq!(flow.screen().prompt_key, "pin_again");
+    let out = flow.take(0, Input::Pad(PadInput::Cancelled));
+    assert!(matches!(
+        &out[..],
+        [Output::StopPin, Output::Abandon { why: "cancelled", payment: Some(0), .. }]
+    ));
+    assert_eq!(flow.screen().screen, "ending");
+    assert_eq!(flow.take(0, ask_pin(3)), [], "a question that crossed the cancel is not asked");
+    flow.take(
+        0,
+        center(C::Ended { session: 1, order: O.into(), payment: 0, ending: Ending::Cancelled }),
+    );
+    assert_eq!(flow.screen().prompt_key, "problem_cancelled");
+}
+
+#[test]
+fn more_time_is_offered_before_a_choice_is_given_up() {
+    let mut flow = flow();
+    screens(&mut flow, until_pin()[..2].to_vec());
+    let end = flow.deadline().expect("a prompt has a deadline");
+    flow.take(end, Input::Tick);
+    assert_eq!(flow.screen().screen, "more_time");
+    let mut gone = flow.clone();
+    flow.take(end, Input::Tap(Tap::MoreTime));
+    assert_eq!(
+        (flow.screen().screen.as_str(), flow.deadline()),
+        ("confirm", Some(end + 60_000_000))
+    );
+    gone.take(gone.deadline().expect("has one"), Input::Tick);
+    assert_eq!(gone.screen().prompt_key, "problem_timed_out");
+}
+
+#[test]
+fn bookings_are_found_at_the_center_or_told_to_be_missing() {
+    for (bookings, screen) in [
+        (vec![], "problem"),
+        (vec![booking(O)], "confirm"),
+        (vec![booking(O), booking("o-2")], "choosing"),
+    ] {
+        let mut flow = flow();
+        flow.take(0, Input::Card { session: 1, expired: false });
+        assert_eq!(
+            flow.take(0, Input::Matched { session: 1, bookings: vec![] }),
+            [Output::FindBookings { session: 1 }]
+        );
+        flow.take(0, center(C::Bookings { session: 1, bookings }));
+        assert_eq!(flow.screen().screen, screen);
+    }
+}
+
+#[test]
+fn broken_devices_close_the_terminal_only_when_nobody_is_served() {
+    let broken = Health { tickets: false, ..all_well() };
+    let mut idle = flow();
+    idle.take(0, Input::Health(broken));
+    assert_eq!(
+        (idle.screen().screen.as_str(), idle.screen().params["missing"][0].as_str()),
+        ("out_of_service", Some("ticket_printer"))
+    );
+    idle.take(0, Input::Health(all_well()));
+    assert_eq!(idle.screen().screen, "idle");
+    let mut busy = flow();
+    screens(&mut busy, until_paid());
+    busy.take(0, Input::Health(broken));
+    assert_eq!(busy.screen().screen, "completing");
+}
+
+/// One state of every kind.
+fn every_state() -> Vec<Flow> {
+    let mut out =
+        vec![flow(), Flow::new("en", Timeouts::default(), Health { pad: false, ..all_well() })];
+    let mut flow = flow();
+    let mut inputs = until_paid();
+    inputs.extend([issue(1, 0, 1, 9), printed(0, OK), Input::Taken { line: 0, taken: true }]);
+    inputs.push(center(C::Done { session: 1, order: O.into(), payment: 0 }));
+    for input in inputs {
+        flow.take(0, input);
+        out.push(flow.clone());
+    }
+    let mut choosing = super::tests::flow();
+    choosing.take(0, Input::Card { session: 1, expired: false });
+    choosing.take(0, Input::Matched { session: 1, bookings: vec![booking(O), booking("o-2")] });
+    out.push(choosing.clone());
+    choosing.take(choosing.deadline().expect("has one"), Input::Tick);
+    out.push(choosing);
+    let mut asking = super::tests::flow();
+    asking.take(0, Input::Card { session: 1, expired: false });
+    asking.take(0, Input::Matched { session: 1, bookings: vec![] });
+    out.push(asking);
+    let mut expired = super::tests::flow();
+    expired.take(0, Input::Card { session: 1, expired: true });
+    out.push(expired);
+    out
+}
+
+fn every_input() -> Vec<Input> {
+    let mut inputs = until_paid();
+    inputs.extend([
+        Input::Unreadable,
+        Input::MatchFailed { session: 1 },
+        Input::Card { session: 2, expired: true },
+        issue(1, 0, 1, 9),
+        issue(7, 0, 1, 9),
+        printed(0, OK),
+        printed(0, PrintResult::Unproven),
+        Input::Taken { line: 0, taken: false },
+        Input::Receipt { payment: 0, printed: false },
+        Input::Tick,
+        Input::Health(all_well()),
+        Input::Health(Health { reader: false, ..all_well() }),
+        center(C::Bookings { session: 1, bookings: vec![] }),
+        center(C::Refused { session: 1, order: None, code: 12, ending: Ending::Fault }),
+        center(C::Completing { session: 1, order: O.into(), payment: 0 }),
+        center(C::Ended { session: 1, order: O.into(), payment: 0, ending: Ending::Declined }),
+        center(C::LineRefunded { session: 1, order: O.into(), line: 0, amount: amount(1) }),
+        center(C::Done { session: 1, order: O.into(), payment: 0 }),
+        center(C::PrintReceipt { session: 1, order: O.into(), payment: 0, receipt: receipt() }),
+    ]);
+    for pad in [PadInput::Digits(4), PadInput::Cancelled, PadInput::TimedOut, PadInput::Failed] {
+        inputs.push(Input::Pad(pad));
+    }
+    for tap in [
+        "confirm",
+        "cancel",
+        "back",
+        "choose:o-2",
+        "language:en",
+        "more_time",
+        "done",
+        "contrast",
+        "larger",
+        "slower",
+    ] {
+        inputs.push(Input::Tap(Tap::parse(tap).expect("a tap")));
+    }
+    inputs
+}
+
+#[test]
+fn no_state_is_a_dead_end() {
+    for state in every_state() {
+        for input in every_input() {
+            let mut flow = state.clone();
+            flow.take(0, input.clone());
+            let screen = flow.screen();
+            assert!(!screen.prompt_key.is_empty());
+            // Left alone, with healthy devices, every terminal is ready for the next person.
+            flow.take(0, Input::Health(all_well()));
+            for _ in 0..8 {
+                if let Some(deadline) = flow.deadline() {
+                    flow.take(deadline, Input::Tick);
+                }
+            }
+            assert_eq!(flow.state, State::Idle, "from {:?} by {input:?}", state.state);
+            assert_eq!(flow.profile, Profile::default(), "the next person starts afresh");
+        }
+    }
+}
+
+#[test]
+fn every_tap_on_offer_is_understood() {
+    for flow in every_state() {
+        for tap in flow.screen().taps {
+            assert!(Tap::parse(&tap).is_some(), "{tap}");
+        }
+    }
+}
