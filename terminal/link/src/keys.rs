@@ -90,7 +90,8 @@ impl PublicKey {
     /// First 16 bytes of the SHA-256 of a domain label and the key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let digest = Sha256::new().chain_update(b"guichet/link-key/1").chain_update(self.0).finalize();
+        let digest =
+            Sha256::new().chain_update(b"guichet/link-key/1").chain_update(self.0).finalize();
         let mut short = [0; FINGERPRINT_BYTES];
         short.copy_from_slice(&digest[..FINGERPRINT_BYTES]);
         Fingerprint(short)
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn public_key_of_the_published_static_key() {
-        let secret = hex::decode("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1");
+        let secret =
+            hex::decode("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1");
         let key = StaticKey::from_bytes(secret.unwrap().try_into().unwrap()).unwrap();
         let public = "6bc3822a2aa7f4e6981d6538692b3cdf3e6df9eea6ed269eb41d93c22757b75a";
         assert_eq!(key.public().to_string(), public);

@@ -29,20 +29,18 @@ pub const MAX_HANDSHAKE_BYTES: usize = 256;
 
 /// Messages that wait for their acknowledgement, if the store's maker names no other bound.
 pub const DEFAULT_OUTBOX_MESSAGES: usize = 4_096;
-/// Messages that were handed to the program and not yet acknowledged by it.
-pub const MAX_UNCONFIRMED_INBOUND: usize = 256;
+/// Messages read and not yet taken by the program, before reading pauses.
+pub const PAUSE_READING_MESSAGES: usize = 64;
+/// Bytes of such messages, before reading pauses.
+pub const PAUSE_READING_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 /// Passing messages (not stored) that wait to be written.
 pub const MAX_PASSING: usize = 32;
-/// Messages written ahead of the peer's acknowledgement.
+/// Messages written ahead of the peer's acknowledgement; a peer that writes more ends the session.
 pub const MAX_IN_FLIGHT: u64 = 256;
 /// Bytes that wait to be written before no more messages are taken from the outbox.
 pub const WRITE_AHEAD_BYTES: usize = 262_144;
 /// Bytes read from the socket at a time.
 pub const READ_CHUNK_BYTES: usize = 16_384;
 
-/// Most bytes of one record of the file store.
-pub const MAX_RECORD_BYTES: usize = MAX_MESSAGE_BYTES + 64;
-/// The file store is written anew when it is larger than this and mostly dead, in bytes.
-pub const COMPACT_ABOVE_BYTES: u64 = 1_048_576;
 /// Streams whose high-water mark the store remembers; the oldest is forgotten first.
 pub const MAX_STREAMS: usize = 8;

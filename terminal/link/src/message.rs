@@ -247,3 +247,41 @@ pub enum CenterToTerminal {
     /// All is done; say goodbye.
     Done { session: u64, order: String, payment: u8 },
 }
+
+impl TerminalToCenter {
+    /// Whether it belongs to the running session alone: it may carry secrets, so it is passed, never stored or repeated.
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        match self {
+            Self::FindBookings { .. } | Self::StartPayment { .. } | Self::EnterPin { .. } => true,
+            Self::Abandon { .. }
+            | Self::PrintReport { .. }
+            | Self::TakenReport { .. }
+            | Self::ReceiptReport { .. }
+            | Self::DeviceReport { .. } => false,
+        }
+    }
+}
+
+impl CenterToTerminal {
+    /// The instant after which it must not be carried out, if it is such an instruction.
+    #[must_use]
+    pub fn not_after(&self) -> Option<i64> {
+        match self {
+            Self::Issue { deadline, .. } => Some(*deadline),
+            Self::AskPin { until, .. } => Some(*until),
+            Self::Welcome { .. }
+            | Self::Push { .. }
+            | Self::Withdraw { .. }
+            | Self::Bookings { .. }
+            | Self::Refused { .. }
+            | Self::Authorizing { .. }
+            | Self::Completing { .. }
+            | Self::QueryPrint { .. }
+            | Self::PrintReceipt { .. }
+            | Self::Ended { .. }
+            | Self::LineRefunded { .. }
+            | Self::Done { .. } => None,
+        }
+    }
+}
