@@ -44,18 +44,37 @@ impl Days {
         amount: Money,
         out: &mut Findings,
     ) {
-        let open = *self.open.entry((place.partition, business)).or_insert(date);
-        if open != date {
-            let subject = format!("operator {} acquirer {}", business.0, business.1);
-            let detail = format!("payment stamped {date} while {open} is open");
-            out.violation(Rule::BusinessDate, place, subject, detail);
-        }
+        self.stamped(place, business, date, out);
         *self.taken.entry((business, date)).or_default() += i128::from(amount.minor());
     }
 
     /// A refund was taken by the bank with this date.
-    pub fn refunded(&mut self, business: Business, date: BusinessDate, amount: Money) {
+    pub fn refunded(
+        &mut self,
+        place: FactPlace,
+        business: Business,
+        date: BusinessDate,
+        amount: Money,
+        out: &mut Findings,
+    ) {
+        self.stamped(place, business, date, out);
         *self.returned.entry((business, date)).or_default() += i128::from(amount.minor());
+    }
+
+    /// A date is the one that is open in the partition that stamps it.
+    fn stamped(
+        &mut self,
+        place: FactPlace,
+        business: Business,
+        date: BusinessDate,
+        out: &mut Findings,
+    ) {
+        let open = *self.open.entry((place.partition, business)).or_insert(date);
+        if open != date {
+            let subject = format!("operator {} acquirer {}", business.0, business.1);
+            let detail = format!("stamped {date} while {open} is open");
+            out.violation(Rule::BusinessDate, place, subject, detail);
+        }
     }
 
     /// Takes in one fact of settlement.
@@ -64,7 +83,9 @@ impl Days {
             SettlementEvent::CutOver { operator, acquirer, closes, opens } => {
                 let business = (*operator, *acquirer);
                 let was = self.open.insert((place.partition, business), *opens);
-                if closes >= opens || was.is_some_and(|was| was != *closes) {
+                // A cutover to the same day begins business, before any other.
+                let begins = closes == opens && was.is_none();
+                if (closes >= opens && !begins) || was.is_some_and(|was| was != *closes) {
                     let detail = format!("cutover from {closes} to {opens}, open was {was:?}");
                     let subject = format!("operator {operator} acquirer {acquirer}");
                     out.violation(Rule::BusinessDate, place, subject, detail);

@@ -120,8 +120,7 @@ impl Orders {
 
     /// Tickets that people have.
     pub fn tickets(&self) -> u64 {
-        let lines = self.orders.values().flat_map(|order| &order.lines);
-        lines.filter(|line| line.ticket().is_some()).count() as u64
+        self.orders.values().map(|order| order.ticketed().count() as u64).sum()
     }
 
     /// Charges completed and not reversed.
@@ -200,7 +199,7 @@ impl Orders {
         let mut taken: BTreeMap<(ServiceId, UnitNo, &Seat), Vec<(OrderId, &Line)>> =
             BTreeMap::new();
         for (id, order) in &self.orders {
-            for line in order.lines.iter().filter(|line| line.ticket().is_some()) {
+            for (_, line) in order.ticketed() {
                 let Some((unit, seat)) = &line.place else { continue };
                 // A provider that names no seat sells admission, not places.
                 if line.authority == Authority::Live && seat.seat.is_empty() {
@@ -347,7 +346,8 @@ impl Order {
                 }
                 if let Some(payment) = self.payments.get(&facts.payment) {
                     let business = (self.operator, payment.acquirer);
-                    context.days.refunded(business, *date, facts.amount);
+                    let (place, amount) = (context.place, facts.amount);
+                    context.days.refunded(place, business, *date, amount, context.out);
                 }
                 true
             }
@@ -496,11 +496,11 @@ impl Order {
 
     /// A ticket's place is sold in the inventory of an allotted service.
     fn finish_seats(&self, id: OrderId, seats: &Seats, out: &mut Findings) {
-        for (line, number) in self.lines.iter().zip(0_u8..) {
-            if line.ticket().is_none() || line.authority == Authority::Live {
+        for (number, line) in self.ticketed() {
+            if line.authority == Authority::Live {
                 continue;
             }
-            let hold = HoldId { order: id, line: LineNo(number), attempt: line.attempt };
+            let hold = HoldId { order: id, line: number, attempt: line.attempt };
             let alive = seats.hold(line.service, hold);
             let same = alive.is_some_and(|alive| {
                 alive.run == line.run
@@ -514,6 +514,12 @@ impl Order {
                 out.open(Rule::TicketWithoutSeat, kind, Owner::Center, line.last, hold, line.due);
             }
         }
+    }
+
+    /// The lines whose tickets people have: issued, and not given back.
+    fn ticketed(&self) -> impl Iterator<Item = (LineNo, &Line)> {
+        let numbered = (0_u8..).map(LineNo).zip(&self.lines);
+        numbered.filter(|(number, line)| line.ticket().is_some() && self.refund(*number).is_none())
     }
 
     /// Whether a payment that the bank has covers the line.

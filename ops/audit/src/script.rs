@@ -226,7 +226,11 @@ pub(super) fn refund(line: u8, refund: u8, minor: i64, why: LineEnd) -> OrderEve
 }
 
 pub(super) fn refunded(refund: u8) -> OrderEvent {
-    OrderEvent::Refunded { refund: RefundNo(refund), date: TODAY }
+    refunded_on(refund, TODAY)
+}
+
+pub(super) fn refunded_on(refund: u8, date: BusinessDate) -> OrderEvent {
+    OrderEvent::Refunded { refund: RefundNo(refund), date }
 }
 
 /// A whole purchase of two lines, the second of which is not printed and refunded, its messages,

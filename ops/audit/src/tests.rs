@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use guichet_engine::event::*;
 use guichet_engine::ids::*;
 use guichet_engine::message::Message;
-use guichet_engine::time::Instant;
+use guichet_engine::time::{BusinessDate, Instant};
 use guichet_journal::{LogOptions, PartitionJournal};
 
 use super::script::*;
@@ -95,19 +95,15 @@ fn broken() -> Vec<(&'static str, Vec<Record>, Vec<Rule>)> {
         ("issued without being told", facts(ORDER, [issued(1, 9)]), vec![Rule::PrintedTwice]),
         (
             "ticket and money back",
-            facts(ORDER, [refund(0, 1, 105, LineEnd::NotPrinted), refunded(1)]),
-            vec![Rule::RefundedTwice, Rule::BatchTotal],
+            facts(ORDER, [refund(0, 1, 105, LineEnd::NotPrinted), refunded_on(1, TOMORROW)]),
+            vec![Rule::RefundedTwice],
         ),
         (
             "money back twice",
-            facts(ORDER, [refund(1, 1, 105, LineEnd::NotPrinted), refunded(1)]),
-            vec![Rule::RefundedTwice, Rule::BatchTotal],
+            facts(ORDER, [refund(1, 1, 105, LineEnd::NotPrinted), refunded_on(1, TOMORROW)]),
+            vec![Rule::RefundedTwice],
         ),
-        (
-            "refund taken twice",
-            facts(ORDER, [refunded(0)]),
-            vec![Rule::RefundedTwice, Rule::BatchTotal],
-        ),
+        ("refund taken twice", facts(ORDER, [refunded_on(0, TOMORROW)]), vec![Rule::RefundedTwice]),
         (
             "authorization sent again",
             facts(
@@ -381,13 +377,39 @@ fn cut_between_fact_and_posting(all: &[Event], cut: usize) -> bool {
 
 #[test]
 fn a_ticket_given_back_may_cost_its_fee_and_frees_the_place() {
-    let events =
-        facts(ORDER, [refund(0, 1, 95, LineEnd::Refunded), refunded(1), OrderEvent::Closed]);
-    let report = judge(
-        without(|e| matches!(e, Event::Settlement(_))).into_iter().chain([(0, events)]).collect(),
-        true,
-    );
+    let mut records = without(|event| matches!(event, Event::Settlement(_)));
+    let back = [refund(0, 1, 95, LineEnd::Refunded), refunded(1), OrderEvent::Closed];
+    records.push((0, facts(ORDER, back)));
+    let (hold, why) = (hold(ORDER, 0), LineEnd::Refunded);
+    records.push((1, vec![Event::Inventory(SERVICE, InventoryEvent::Released { hold, why })]));
+    // The next person gets the same place.
+    records.push((1, inventory(OTHER, 1)));
+    records.push((0, paid(OTHER, 1, 200, "300100000002")));
+    records.push((0, facts(OTHER, [told(0, 1, 600), issued(0, 1), OrderEvent::Closed])));
+    let report = judge(records, true);
     assert_eq!(report.violations, Vec::new());
+    assert_eq!((report.tickets, report.charges, report.refunds), (1, 2, 2));
+}
+
+#[test]
+fn business_begins_once_and_goes_forward() {
+    let cut = |closes, opens| {
+        Event::Settlement(SettlementEvent::CutOver {
+            operator: OPERATOR,
+            acquirer: ACQUIRER,
+            closes,
+            opens,
+        })
+    };
+    for (cuts, sound) in [
+        (vec![(TODAY, TODAY), (TODAY, TOMORROW)], true),
+        (vec![(TODAY, TOMORROW), (TOMORROW, TOMORROW)], false),
+        (vec![(TODAY, TODAY), (TOMORROW, BusinessDate(20_261_105))], false),
+        (vec![(TOMORROW, TODAY)], false),
+    ] {
+        let events = cuts.iter().map(|(closes, opens)| cut(*closes, *opens)).collect();
+        assert_eq!(judge(vec![(0, events)], true).passed(), sound, "{cuts:?}");
+    }
 }
 
 #[test]
