@@ -4,13 +4,20 @@
 #![deny(missing_docs)]
 #![deny(clippy::unwrap_used, clippy::float_arithmetic, clippy::as_conversions)]
 
+pub mod authority;
 pub mod command;
 pub mod effect;
 pub mod event;
 pub mod ids;
+pub mod inventory;
+pub mod ledger;
 pub mod limits;
 pub mod message;
 pub mod money;
+pub mod numbers;
 pub mod order;
+pub mod partition;
 pub mod reject;
+pub mod settlement;
+pub mod terminal;
 pub mod time;

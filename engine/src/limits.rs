@@ -34,3 +34,19 @@ pub const POSTING_LEGS_MAX: usize = 16;
 pub const PIN_HOLD_MARGIN_US: i64 = 15_000_000;
 /// An amount's magnitude at most, in minor units (12 digits, ISO 8583:1987 DE 4).
 pub const AMOUNT_MINOR_MAX: i64 = 999_999_999_999;
+/// A bank message that is sent once is not written later than this after it was decided, in microseconds.
+pub const BANK_WRITE_US: i64 = 10_000_000;
+/// After the last moment of writing, an answer is waited for this long before it is in doubt, in microseconds.
+pub const BANK_ANSWER_US: i64 = 60_000_000;
+/// The person has this long to enter a PIN, in microseconds.
+pub const PIN_PROMPT_US: i64 = 90_000_000;
+/// A ticket is printed within this long of being told, or answered *expired*, in microseconds.
+pub const PRINT_DEADLINE_US: i64 = 60_000_000;
+/// After that deadline, a report is waited for this long before the print is in doubt, in microseconds.
+pub const PRINT_ANSWER_US: i64 = 30_000_000;
+/// A print in doubt is resolved within this, or the money goes back, in microseconds.
+pub const PRINT_DOUBT_US: i64 = 300_000_000;
+/// A hold that a failed payment lets go lasts at least this much longer, in microseconds.
+pub const UNPIN_GRACE_US: i64 = 60_000_000;
+/// Basis points in the whole.
+pub const BASIS_POINTS: u16 = 10_000;

@@ -1,0 +1,149 @@
+//! Numbers that are given out by slot, so that entities are equal whatever the number of partitions.
+
+use crate::event::{Event, OrderEvent, SettlementEvent};
+use crate::ids::{Rrn, Slot, Stan};
+
+/// Bits of the count below the slot in ticket, receipt and exception numbers.
+const COUNT_BITS: u32 = 40;
+/// Trace numbers of one slot before they begin anew: 4096 times this is below 999999.
+const STANS_PER_SLOT: u64 = 244;
+/// Marks exceptions that a partition raised, apart from those a reconciliation numbered.
+const RAISED_HERE: u64 = 1 << 62;
+
+/// What one slot has given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotCounters {
+    /// Bank messages.
+    pub bank: u64,
+    /// Tickets.
+    pub tickets: u64,
+    /// Receipts.
+    pub receipts: u64,
+    /// Exceptions.
+    pub exceptions: u64,
+}
+
+impl SlotCounters {
+    /// Counts what an event has used; the slot it belongs to is told by [`slot_of_use`].
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Order(_, order) => match order {
+                OrderEvent::AuthorizationAsked { .. }
+                | OrderEvent::CompletionAsked { .. }
+                | OrderEvent::ReversalAsked { .. }
+                | OrderEvent::RefundAsked { .. } => self.bank = self.bank.saturating_add(1),
+                OrderEvent::IssueTold { .. } => self.tickets = self.tickets.saturating_add(1),
+                OrderEvent::ReceiptTold { .. } => self.receipts = self.receipts.saturating_add(1),
+                _other_facts_use_no_number => {}
+            },
+            Event::Settlement(SettlementEvent::ExceptionRaised { .. }) => {
+                self.exceptions = self.exceptions.saturating_add(1);
+            }
+            Event::Settlement(_)
+            | Event::Inventory(..)
+            | Event::Terminal(..)
+            | Event::Ledger(_)
+            | Event::Answered(_)
+            | Event::Sent { .. }
+            | Event::Received { .. }
+            | Event::Acknowledged { .. } => {}
+        }
+    }
+
+    /// The next trace number of the slot.
+    #[must_use]
+    pub fn next_stan(&self, slot: Slot) -> Stan {
+        let base = u32::from(slot.get()).saturating_mul(244);
+        let turn = u32::try_from(self.bank % STANS_PER_SLOT).unwrap_or(0);
+        Stan(base.saturating_add(turn).saturating_add(1))
+    }
+
+    /// The next retrieval reference number of the slot: slot and count in base 36.
+    #[must_use]
+    pub fn next_rrn(&self, slot: Slot) -> Rrn {
+        let mut rest = joined(slot, self.bank.saturating_add(1));
+        let mut text = [b'0'; 12];
+        for place in text.iter_mut().rev() {
+            let digit = u8::try_from(rest % 36).unwrap_or(0);
+            *place = if digit < 10 {
+                b'0'.saturating_add(digit)
+            } else {
+                b'A'.saturating_add(digit.saturating_sub(10))
+            };
+            rest /= 36;
+        }
+        Rrn(text)
+    }
+
+    /// The next ticket's number.
+    #[must_use]
+    pub fn next_ticket(&self, slot: Slot) -> u64 {
+        joined(slot, self.tickets.saturating_add(1))
+    }
+
+    /// The next receipt's number.
+    #[must_use]
+    pub fn next_receipt(&self, slot: Slot) -> u64 {
+        joined(slot, self.receipts.saturating_add(1))
+    }
+
+    /// The next exception's number.
+    #[must_use]
+    pub fn next_exception(&self, slot: Slot) -> u64 {
+        RAISED_HERE | joined(slot, self.exceptions.saturating_add(1))
+    }
+}
+
+/// The slot whose counters an event moves, if it uses a number.
+#[must_use]
+pub fn slot_of_use(event: &Event) -> Option<Slot> {
+    match event {
+        Event::Order(id, _) => Some(id.slot),
+        Event::Settlement(SettlementEvent::ExceptionRaised { exception, .. }) => {
+            exception.order.map(|order| order.slot)
+        }
+        Event::Settlement(_)
+        | Event::Inventory(..)
+        | Event::Terminal(..)
+        | Event::Ledger(_)
+        | Event::Answered(_)
+        | Event::Sent { .. }
+        | Event::Received { .. }
+        | Event::Acknowledged { .. } => None,
+    }
+}
+
+fn joined(slot: Slot, count: u64) -> u64 {
+    (u64::from(slot.get()) << COUNT_BITS) | (count & ((1 << COUNT_BITS) - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_name_their_slot_and_do_not_meet() {
+        let mut seen = std::collections::BTreeSet::new();
+        for slot in [0u16, 1, 2047, 4095].map(Slot::new) {
+            for bank in 0..300u64 {
+                let counters = SlotCounters { bank, ..SlotCounters::default() };
+                assert!((1..=999_999).contains(&counters.next_stan(slot).0));
+                assert!(seen.insert(counters.next_rrn(slot)), "{slot:?} {bank}");
+            }
+        }
+        let first = SlotCounters::default();
+        assert_eq!(first.next_rrn(Slot::new(0)).text(), "000000000001");
+        assert_eq!(first.next_rrn(Slot::new(4095)).text().len(), 12);
+        assert_eq!(first.next_stan(Slot::new(4095)).0, 4095 * 244 + 1);
+        assert_eq!(first.next_ticket(Slot::new(4095)), (4095 << 40) + 1);
+        assert!(first.next_ticket(Slot::new(4095)) < 10_000_000_000_000_000);
+        assert_ne!(first.next_exception(Slot::new(0)), 1);
+    }
+
+    #[test]
+    fn trace_numbers_of_two_slots_never_meet() {
+        let last = SlotCounters { bank: 243, ..SlotCounters::default() };
+        let next = SlotCounters::default();
+        assert_eq!(last.next_stan(Slot::new(7)).0 + 1, next.next_stan(Slot::new(8)).0);
+    }
+}

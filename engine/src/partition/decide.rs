@@ -1,0 +1,353 @@
+//! What a partition decides about a command.
+
+use super::work::Work;
+use super::{Partition, first_slot};
+use crate::authority;
+use crate::command::{Body, Command, PlaceOrder, Timer};
+use crate::event::{Answered, Entity, Event, OrderEvent};
+use crate::ids::{OrderId, PartitionId, ServiceId, Slot};
+use crate::inventory;
+use crate::limits::CARD_ORDERS_MAX;
+use crate::message::Message;
+use crate::order::{self, Desk};
+use crate::reject::Reject;
+use crate::terminal;
+
+impl Partition {
+    /// Decides about a command, and writes nothing.
+    ///
+    /// No events: there is nothing to write, because the same command (id and body) was accepted before or changes nothing.
+    ///
+    /// # Errors
+    /// The reject; the recorded one when the same command was rejected before; `IdReused` for another body.
+    pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Reject> {
+        authority::check(command)?;
+        if let Some(known) = self.recorded(command) {
+            return if known.fingerprint != command.fingerprint {
+                Err(Reject::IdReused)
+            } else {
+                known.reject.map_or_else(|| Ok(Vec::new()), Err)
+            };
+        }
+        let mut work = Work::new(self, command.at);
+        self.run(&mut work, command)?;
+        if let Some(entity) = remembers(&command.body) {
+            work.push(Event::Answered(Answered {
+                entity,
+                command: command.id,
+                fingerprint: command.fingerprint,
+                reject: None,
+            }));
+        }
+        work.finish()
+    }
+
+    /// The event that records a reject, to be journaled before the *No* leaves; `None` when nothing needs to be
+    /// remembered (an unknown entity, a passing reason, or a reject that was recorded already).
+    #[must_use]
+    pub fn refusal(&self, command: &Command, reject: Reject) -> Option<Event> {
+        let entity = remembers(&command.body)?;
+        let known = match entity {
+            Entity::Order(id) => self.state.orders.contains_key(&id),
+            Entity::Terminal(id) => self.state.terminals.contains_key(&id),
+            Entity::Settlement(_) => true,
+            Entity::Service(_) => false,
+        };
+        let passing = reject.is_transient()
+            || matches!(reject, Reject::IdReused | Reject::Forbidden | Reject::Broken);
+        if !known || passing || self.recorded(command).is_some() {
+            return None;
+        }
+        let (id, fingerprint) = (command.id, command.fingerprint);
+        Some(Event::Answered(Answered { entity, command: id, fingerprint, reject: Some(reject) }))
+    }
+
+    fn recorded(&self, command: &Command) -> Option<&Answered> {
+        let entity = match (&command.body, self.index.placed_by.get(&command.id)) {
+            (Body::PlaceOrder(_), Some(order)) => Entity::Order(*order),
+            (body, _) => remembers(body)?,
+        };
+        let answers = match entity {
+            Entity::Order(id) => &self.state.orders.get(&id)?.answered,
+            Entity::Terminal(id) => &self.state.terminals.get(&id)?.answered,
+            Entity::Settlement(acquirer) => self.state.settlement.answered.get(&acquirer)?,
+            Entity::Service(_) => return None,
+        };
+        answers.iter().rev().find(|answered| answered.command == command.id)
+    }
+
+    fn run(&self, work: &mut Work<'_>, command: &Command) -> Result<(), Reject> {
+        match &command.body {
+            Body::PlaceOrder(request) => self.place(work, request),
+            Body::Tick { entity, timer } => self.tick(work, *entity, *timer),
+            Body::Restarted { entity } => match entity {
+                Entity::Order(id) => on_order(work, *id, |desk| {
+                    order::restarted(desk);
+                    Ok(())
+                }),
+                Entity::Service(_) | Entity::Terminal(_) | Entity::Settlement(_) => Ok(()),
+            },
+            Body::RegisterTerminal { terminal: id, .. }
+            | Body::EnrolTerminal { terminal: id, .. }
+            | Body::RevokeTerminal { terminal: id }
+            | Body::TerminalLink { terminal: id, .. }
+            | Body::ReportDevice { terminal: id, .. } => {
+                let known = self.state.terminals.get(id);
+                let decided = terminal::decide(known, command.at, &command.body);
+                for event in decided.unwrap_or(Err(Reject::Broken))? {
+                    work.push(Event::Terminal(*id, event));
+                }
+                Ok(())
+            }
+            Body::OpenBatch { .. }
+            | Body::CloseBatch { .. }
+            | Body::RecordReconciliation { .. }
+            | Body::EndException { .. } => self.settle(work, &command.body),
+            Body::Deliver { from, first, messages } => self.deliver(work, *from, *first, messages),
+            Body::Acknowledge { by, n } => {
+                if self.state.mail.unacknowledged.range((*by, 0)..=(*by, *n)).next().is_some() {
+                    work.push(Event::Acknowledged { by: *by, n: *n });
+                }
+                Ok(())
+            }
+            Body::CancelOrder { order }
+            | Body::StartPayment { order, .. }
+            | Body::EnterPin { order, .. }
+            | Body::AbandonPayment { order, .. }
+            | Body::ProviderAnswered { order, .. }
+            | Body::BankAnswered { order, .. }
+            | Body::ReportPrint { order, .. }
+            | Body::ReportTaken { order, .. }
+            | Body::ReportReceipt { order, .. }
+            | Body::CountPrint { order, .. }
+            | Body::RefundLine { order, .. }
+            | Body::Park { order, .. }
+            | Body::Unpark { order } => on_order(work, *order, |desk| order_command(desk, command)),
+        }
+    }
+
+    fn place(&self, work: &mut Work<'_>, request: &PlaceOrder) -> Result<(), Reject> {
+        if self.state.orders.contains_key(&request.order)
+            || self.index.by_reference.contains_key(&request.reference)
+        {
+            return Err(Reject::OrderExists);
+        }
+        let waiting = self.index.by_card.get(&request.card.tag).map_or(0, |orders| orders.len());
+        if waiting >= CARD_ORDERS_MAX {
+            return Err(Reject::LimitReached);
+        }
+        let desk = order::place(request, work.at, work.counters(request.order.slot))?;
+        work.absorb(desk);
+        Ok(())
+    }
+
+    fn tick(&self, work: &mut Work<'_>, entity: Entity, timer: Timer) -> Result<(), Reject> {
+        match entity {
+            Entity::Service(id) => {
+                let at = work.at;
+                if timer == Timer::HoldExpiry
+                    && let Some(decided) = work.service(id).map(|s| inventory::expire(s, at))
+                {
+                    work.push_inventory(id, decided);
+                }
+                Ok(())
+            }
+            Entity::Order(id) => on_order(work, id, |desk| {
+                match timer {
+                    Timer::HoldExpiry => order::tick_holds(desk),
+                    Timer::Payment(payment) => order::tick_payment(desk, payment),
+                    Timer::Print(line, print) => order::tick_print(desk, line, print),
+                    Timer::PrintDoubt(line, print) => order::tick_print_doubt(desk, line, print),
+                }
+                Ok(())
+            }),
+            Entity::Terminal(_) | Entity::Settlement(_) => Ok(()),
+        }
+    }
+
+    fn settle(&self, work: &mut Work<'_>, body: &Body) -> Result<(), Reject> {
+        let decided = self.state.settlement.decide(body, self.partitions);
+        let decided = decided.unwrap_or(Err(Reject::Broken))?;
+        for event in decided.events {
+            work.push(Event::Settlement(event));
+        }
+        if let Some(message) = decided.to_all {
+            for partition in (0..self.partitions).map(PartitionId) {
+                work.send(first_slot(partition, self.partitions), message.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes messages in, in order: those that were taken in before are passed over, a gap waits.
+    fn deliver(
+        &self,
+        work: &mut Work<'_>,
+        from: PartitionId,
+        first: u64,
+        messages: &[(Slot, Message)],
+    ) -> Result<(), Reject> {
+        let mark = self.received(from);
+        if first > mark.saturating_add(1) {
+            return Err(Reject::Gap);
+        }
+        let mut last = mark;
+        for (n, (to, message)) in (first..).zip(messages) {
+            if n <= mark {
+                continue;
+            }
+            last = n;
+            // Whatever it says, it was said to another partition.
+            if self.owns(*to) {
+                self.hear(work, message);
+            }
+        }
+        if last > mark {
+            work.push(Event::Received { from, n: last });
+        }
+        Ok(())
+    }
+
+    fn hear(&self, work: &mut Work<'_>, message: &Message) {
+        match message {
+            Message::Hold(request) => hear_service(work, request.service, message),
+            Message::Pin { service, .. }
+            | Message::Unpin { service, .. }
+            | Message::Confirm { service, .. }
+            | Message::Release { service, .. } => hear_service(work, *service, message),
+            Message::Held { hold, unit, seat, until } => {
+                work.on_order(hold.order, |desk| order::held(desk, *hold, *unit, seat, *until))
+            }
+            Message::HoldRefused { hold, why } => {
+                work.on_order(hold.order, |desk| order::hold_refused(desk, *hold, *why));
+            }
+            Message::Pinned { hold, payment, ok } => {
+                work.on_order(hold.order, |desk| order::pinned(desk, *hold, *payment, *ok));
+            }
+            Message::Confirmed { hold, ok } => {
+                work.on_order(hold.order, |desk| order::confirmed(desk, *hold, *ok));
+            }
+            Message::Released { hold } => {
+                work.on_order(hold.order, |desk| order::released(desk, *hold));
+            }
+            Message::HoldExpired { hold } => {
+                work.on_order(hold.order, |desk| order::hold_expired(desk, *hold));
+            }
+            Message::CutOver { operator, acquirer, closes, opens } => {
+                let day = (*operator, *acquirer, *closes);
+                let (event, answer) = work.settlement().cut_over(self.id, day, *opens);
+                event.into_iter().for_each(|event| work.push_settlement(event));
+                if let Some(answer) = answer {
+                    work.send(acquirer.slot(), answer);
+                }
+            }
+            Message::CutOverPassed { operator, acquirer, closes, partition } => {
+                let day = (*operator, *acquirer, *closes);
+                let event = work.settlement().passed(day, *partition);
+                event.into_iter().for_each(|event| work.push_settlement(event));
+            }
+        }
+    }
+}
+
+fn hear_service(work: &mut Work<'_>, id: ServiceId, message: &Message) {
+    let at = work.at;
+    let decided = inventory::answer(work.service(id), at, message);
+    work.push_inventory(id, decided);
+}
+
+fn on_order(
+    work: &mut Work<'_>,
+    id: OrderId,
+    step: impl FnOnce(&mut Desk) -> Result<(), Reject>,
+) -> Result<(), Reject> {
+    let mut desk = work.desk(id).ok_or(Reject::UnknownOrder)?;
+    step(&mut desk)?;
+    work.absorb(desk);
+    Ok(())
+}
+
+fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
+    let who = command.principal;
+    match &command.body {
+        Body::Unpark { .. } => {
+            if desk.order.parked.is_none() {
+                return Err(Reject::WrongPhase);
+            }
+            desk.push(OrderEvent::Unparked);
+            // What was under way when it was set aside is not known any more.
+            order::restarted(desk);
+            Ok(())
+        }
+        Body::Park { reason, .. } => {
+            if desk.order.parked.is_none() {
+                desk.push(OrderEvent::Parked { reason: *reason });
+            }
+            Ok(())
+        }
+        _ if desk.order.parked.is_some() => Err(Reject::Parked),
+        body @ Body::StartPayment { .. } => order::start_payment(desk, body),
+        body @ Body::EnterPin { .. } => order::enter_pin(desk, who, body),
+        body @ Body::AbandonPayment { .. } => order::abandon(desk, who, body),
+        body @ Body::ProviderAnswered { .. } => order::provider_answered(desk, body),
+        body @ Body::BankAnswered { .. } => order::bank_answered(desk, body),
+        body @ Body::ReportPrint { .. } => order::report_print(desk, who, body),
+        Body::CancelOrder { .. } => order::cancel(desk),
+        Body::ReportTaken { line, taken, .. } => order::report_taken(desk, who, *line, *taken),
+        Body::ReportReceipt { payment, printed, .. } => {
+            order::report_receipt(desk, who, *payment, *printed)
+        }
+        Body::CountPrint { line, print, printed, .. } => {
+            order::count_print(desk, *line, *print, *printed)
+        }
+        Body::RefundLine { line, .. } => order::refund_line(desk, *line),
+        Body::PlaceOrder(_)
+        | Body::Tick { .. }
+        | Body::Restarted { .. }
+        | Body::RegisterTerminal { .. }
+        | Body::EnrolTerminal { .. }
+        | Body::RevokeTerminal { .. }
+        | Body::TerminalLink { .. }
+        | Body::ReportDevice { .. }
+        | Body::OpenBatch { .. }
+        | Body::CloseBatch { .. }
+        | Body::RecordReconciliation { .. }
+        | Body::EndException { .. }
+        | Body::Deliver { .. }
+        | Body::Acknowledge { .. } => Err(Reject::Broken),
+    }
+}
+
+/// The entity that remembers a command's answer. What gateways, timers and partitions report is not remembered by id:
+/// the state itself knows what it waits for.
+fn remembers(body: &Body) -> Option<Entity> {
+    match body {
+        Body::PlaceOrder(request) => Some(Entity::Order(request.order)),
+        Body::CancelOrder { order }
+        | Body::StartPayment { order, .. }
+        | Body::EnterPin { order, .. }
+        | Body::AbandonPayment { order, .. }
+        | Body::ReportPrint { order, .. }
+        | Body::ReportTaken { order, .. }
+        | Body::ReportReceipt { order, .. }
+        | Body::CountPrint { order, .. }
+        | Body::RefundLine { order, .. }
+        | Body::Unpark { order } => Some(Entity::Order(*order)),
+        Body::RegisterTerminal { terminal, .. }
+        | Body::EnrolTerminal { terminal, .. }
+        | Body::RevokeTerminal { terminal } => Some(Entity::Terminal(*terminal)),
+        Body::OpenBatch { acquirer, .. }
+        | Body::CloseBatch { acquirer, .. }
+        | Body::RecordReconciliation { acquirer, .. }
+        | Body::EndException { acquirer, .. } => Some(Entity::Settlement(*acquirer)),
+        Body::ProviderAnswered { .. }
+        | Body::BankAnswered { .. }
+        | Body::Tick { .. }
+        | Body::Restarted { .. }
+        | Body::Park { .. }
+        | Body::TerminalLink { .. }
+        | Body::ReportDevice { .. }
+        | Body::Deliver { .. }
+        | Body::Acknowledge { .. } => None,
+    }
+}

@@ -1,0 +1,279 @@
+//! What a partition can be asked, and what it asks for.
+
+use std::collections::BTreeMap;
+
+use super::Partition;
+use crate::command::Timer;
+use crate::effect::Intent;
+use crate::event::{Account, Entity, Event, ExceptionRaised, InventoryEvent};
+use crate::ids::{
+    AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, RefundNo,
+    ServiceId, TerminalId,
+};
+use crate::inventory::Service;
+use crate::ledger::Balance;
+use crate::order::{self, LinePhase, Order, PaymentPhase};
+use crate::settlement::{Batch, DayKey, OpenItem, OpenKind, SettlementLine};
+use crate::terminal::Terminal;
+use crate::time::{BusinessDate, Instant};
+
+/// An account with its sums in this partition.
+pub type AccountBalance = (Account, Balance);
+
+impl Partition {
+    /// The intents of an event; called right after that event was evolved.
+    #[must_use]
+    pub fn intents(&self, event: &Event) -> Vec<Intent> {
+        match event {
+            Event::Order(id, fact) => {
+                self.order(*id).map(|order| order::intents(order, fact)).unwrap_or_default()
+            }
+            Event::Inventory(id, fact) => match fact {
+                InventoryEvent::Held { until, .. } | InventoryEvent::Unpinned { until, .. } => {
+                    vec![expiry(*id, *until)]
+                }
+                InventoryEvent::Opened(_)
+                | InventoryEvent::Refused { .. }
+                | InventoryEvent::Pinned { .. }
+                | InventoryEvent::Confirmed { .. }
+                | InventoryEvent::Released { .. }
+                | InventoryEvent::Expired { .. }
+                | InventoryEvent::TombstoneDropped { .. } => Vec::new(),
+            },
+            Event::Sent { to, partition, n, message } => vec![Intent::Deliver {
+                partition: *partition,
+                n: *n,
+                to: *to,
+                message: message.clone(),
+            }],
+            Event::Terminal(..)
+            | Event::Ledger(_)
+            | Event::Settlement(_)
+            | Event::Answered(_)
+            | Event::Received { .. }
+            | Event::Acknowledged { .. } => Vec::new(),
+        }
+    }
+
+    /// After recovery, and after the answers to [`Self::restarted`]: everything repeatable that is unanswered.
+    #[must_use]
+    pub fn outstanding(&self) -> Vec<Intent> {
+        let mut list = Vec::new();
+        for ((partition, n), (to, message)) in &self.state.mail.unacknowledged {
+            let (partition, n, to, message) = (*partition, *n, *to, message.clone());
+            list.push(Intent::Deliver { partition, n, to, message });
+        }
+        for (id, service) in &self.state.services {
+            list.extend(service.expiring.iter().map(|(until, _)| expiry(*id, *until)));
+        }
+        for order in self.open_orders() {
+            list.extend(order::outstanding(order));
+        }
+        list
+    }
+
+    /// The repeatable intents of one order that are unanswered: what its actor needs after it was rebuilt.
+    #[must_use]
+    pub fn outstanding_of(&self, id: OrderId) -> Vec<Intent> {
+        self.order(id).map(order::outstanding).unwrap_or_default()
+    }
+
+    /// Entities to which the shell sends `Restarted`: a once-effect is unanswered, or a secret of the attempt is lost.
+    #[must_use]
+    pub fn restarted(&self) -> Vec<Entity> {
+        let lost = |order: &&Order| {
+            order.parked.is_none()
+                && (order.running_payment().is_some_and(|(_, payment)| {
+                    !matches!(payment.phase, PaymentPhase::Reversing { .. })
+                }) || order.lines.iter().any(|l| matches!(l.phase, LinePhase::Issuing { .. })))
+        };
+        self.open_orders().filter(lost).map(|order| Entity::Order(order.id)).collect()
+    }
+
+    /// The number of the last message taken in from a partition: what is acknowledged to it.
+    #[must_use]
+    pub fn received(&self, from: PartitionId) -> u64 {
+        self.state.mail.received.get(&from).copied().unwrap_or(0)
+    }
+
+    /// Orders that are not closed.
+    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.index.open.iter().filter_map(|id| self.order(*id))
+    }
+    /// Every order.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.state.orders.values()
+    }
+    /// An order.
+    #[must_use]
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.state.orders.get(&id)
+    }
+    /// The order of a reference.
+    #[must_use]
+    pub fn order_by_reference(&self, reference: Reference) -> Option<OrderId> {
+        self.index.by_reference.get(&reference).copied()
+    }
+    /// The order that a command placed; a repeated command may carry another fresh order id.
+    #[must_use]
+    pub fn order_placed_by(&self, command: CommandId) -> Option<OrderId> {
+        self.index.placed_by.get(&command).copied()
+    }
+    /// Orders of a card that are not closed.
+    #[must_use]
+    pub fn orders_for_card(&self, tag: CardTag) -> Vec<&Order> {
+        let ids = self.index.by_card.get(&tag).into_iter().flatten();
+        ids.filter_map(|id| self.order(*id)).collect()
+    }
+    /// Orders that can be collected at a place now.
+    #[must_use]
+    pub fn orders_for_place(&self, place: &str) -> Vec<&Order> {
+        let ids = self.index.by_place.get(place).into_iter().flatten();
+        ids.filter_map(|id| self.order(*id)).filter(|order| order.is_collectable()).collect()
+    }
+    /// A terminal.
+    #[must_use]
+    pub fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
+        self.state.terminals.get(&id)
+    }
+    /// Every terminal.
+    pub fn terminals(&self) -> impl Iterator<Item = &Terminal> {
+        self.state.terminals.values()
+    }
+    /// A service with allotted places.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.state.services.get(&id)
+    }
+    /// Every service with allotted places.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.state.services.values()
+    }
+
+    /// Sums of every account, posted and pending; other partitions have theirs.
+    #[must_use]
+    pub fn balances(&self) -> Vec<AccountBalance> {
+        self.state.ledger.balances.iter().map(|(account, sums)| (*account, *sums)).collect()
+    }
+    /// The business date that is stamped now; `None` before the acquirer's business has begun.
+    #[must_use]
+    pub fn business_date(
+        &self,
+        operator: OperatorId,
+        acquirer: AcquirerId,
+    ) -> Option<BusinessDate> {
+        self.state.settlement.date(operator, acquirer)
+    }
+    /// This partition's lines of an acquirer's day, sorted by operator and retrieval reference number.
+    #[must_use]
+    pub fn settlement_lines(
+        &self,
+        acquirer: AcquirerId,
+        date: BusinessDate,
+    ) -> Vec<SettlementLine> {
+        let days = self.state.settlement.lines.iter();
+        let mut lines: Vec<SettlementLine> = days
+            .filter(|((_, a, d), _)| *a == acquirer && *d == date)
+            .flat_map(|(_, lines)| lines.iter().copied())
+            .collect();
+        lines.sort_by_key(|line| (line.operator, line.rrn, line.stan, line.kind));
+        lines
+    }
+    /// Batches that this partition coordinates.
+    #[must_use]
+    pub fn batches(&self) -> &BTreeMap<DayKey, Batch> {
+        &self.state.settlement.batches
+    }
+    /// A batch that this partition coordinates.
+    #[must_use]
+    pub fn batch(&self, day: DayKey) -> Option<&Batch> {
+        self.state.settlement.batches.get(&day)
+    }
+    /// Exceptions that nobody has ended, with the day they belong to.
+    pub fn exceptions(&self) -> impl Iterator<Item = (DayKey, &ExceptionRaised)> {
+        self.state.settlement.exceptions.iter().map(|((day, _), exception)| (*day, exception))
+    }
+
+    /// What keeps an acquirer's day open here: paid lines without ticket or refund, refunds not taken, both stamped with
+    /// that day; and payments under way, which will be stamped with the current one.
+    #[must_use]
+    pub fn open_items(&self, acquirer: AcquirerId, date: BusinessDate) -> Vec<OpenItem> {
+        let mut items = Vec::new();
+        for order in self.open_orders() {
+            let today = self.business_date(order.placed.operator, acquirer);
+            for (no, payment) in order.numbered_payments().filter(|(_, p)| p.acquirer == acquirer) {
+                let numbers = payment.completion.or(payment.authorization);
+                let since = numbers.map_or(order.placed.at, |n| n.at);
+                match payment.phase {
+                    PaymentPhase::Completed { date: stamped, .. } if stamped == date => {
+                        open_lines(order, payment, since, &mut items);
+                    }
+                    PaymentPhase::Authorizing { .. }
+                    | PaymentPhase::AwaitingPin { .. }
+                    | PaymentPhase::Completing { .. }
+                    | PaymentPhase::Reversing { .. }
+                        if today == Some(date) =>
+                    {
+                        let (what, amount) = (OpenKind::Payment(no), payment.amount);
+                        items.push(OpenItem { order: order.id, what, amount, since });
+                    }
+                    PaymentPhase::Pinning { .. }
+                    | PaymentPhase::Authorizing { .. }
+                    | PaymentPhase::AwaitingPin { .. }
+                    | PaymentPhase::Completing { .. }
+                    | PaymentPhase::Reversing { .. }
+                    | PaymentPhase::Completed { .. }
+                    | PaymentPhase::Ended { .. } => {}
+                }
+            }
+            open_refunds(order, acquirer, date, &mut items);
+        }
+        items
+    }
+}
+
+fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &mut Vec<OpenItem>) {
+    for no in &payment.lines {
+        let Some(line) = order.line(*no) else { continue };
+        let open = match line.phase {
+            LinePhase::Asking
+            | LinePhase::Held(_)
+            | LinePhase::Pinned(_)
+            | LinePhase::Confirming(_)
+            | LinePhase::Confirmed(_)
+            | LinePhase::Issuing { .. }
+            | LinePhase::PrintInDoubt { .. }
+            | LinePhase::NotPrinted { .. } => true,
+            LinePhase::Issued { .. } | LinePhase::Releasing { .. } | LinePhase::Ended { .. } => {
+                false
+            }
+        };
+        if open {
+            let fare = line.placed.fare;
+            let amount = fare.price.plus(fare.fee).unwrap_or(fare.price);
+            items.push(OpenItem { order: order.id, what: OpenKind::Line(*no), amount, since });
+        }
+    }
+}
+
+fn open_refunds(
+    order: &Order,
+    acquirer: AcquirerId,
+    date: BusinessDate,
+    items: &mut Vec<OpenItem>,
+) {
+    for (no, refund) in (0u8..).map(RefundNo).zip(&order.refunds) {
+        let of_day = order.payment(refund.payment).is_some_and(|payment| {
+            payment.acquirer == acquirer
+                && matches!(payment.phase, PaymentPhase::Completed { date: d, .. } if d == date)
+        });
+        if of_day && refund.done.is_none() && refund.refused.is_none() {
+            let (amount, since) = (refund.amount, refund.numbers.at);
+            items.push(OpenItem { order: order.id, what: OpenKind::Refund(no), amount, since });
+        }
+    }
+}
+
+fn expiry(service: ServiceId, at: Instant) -> Intent {
+    Intent::Schedule { entity: Entity::Service(service), timer: Timer::HoldExpiry, at }
+}

@@ -1,0 +1,459 @@
+//! The machine of settlement: cutover by position, batches, lines, exceptions.
+//!
+//! *Invariant*: a business date is stamped by the partition that completes a payment or refund, from the last cutover
+//! marker it passed, and never changes afterwards.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::command::Body;
+use crate::event::{Answered, ExceptionRaised, SettlementEvent};
+use crate::ids::{
+    AcquirerId, AuthCode, LineNo, OperatorId, OrderId, PartitionId, PaymentNo, RefundNo, Rrn, Stan,
+    TerminalId,
+};
+use crate::message::Message;
+use crate::money::Money;
+use crate::reject::Reject;
+use crate::time::{BusinessDate, Instant};
+
+/// The day of an operator with an acquirer.
+pub type DayKey = (OperatorId, AcquirerId, BusinessDate);
+
+/// Whether a line takes money from the card or gives it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LineKind {
+    /// A payment: the acquirer owes us.
+    Debit,
+    /// A refund: we owe the acquirer.
+    Credit,
+}
+
+/// What a line of a settlement file came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LineSource {
+    /// A payment.
+    Payment(PaymentNo),
+    /// A refund.
+    Refund(RefundNo),
+}
+
+/// One line of a settlement file. It holds no journal position, so that equal commands give equal files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettlementLine {
+    /// Whose books.
+    pub operator: OperatorId,
+    /// With whom.
+    pub acquirer: AcquirerId,
+    /// The business date stamped.
+    pub date: BusinessDate,
+    /// The date the bank stamped, if it told one.
+    pub bank_date: Option<BusinessDate>,
+    /// The order.
+    pub order: OrderId,
+    /// Its payment or refund.
+    pub source: LineSource,
+    /// ISO 8583:1987 DE 37.
+    pub rrn: Rrn,
+    /// ISO 8583:1987 DE 11.
+    pub stan: Stan,
+    /// ISO 8583:1987 DE 7 is this instant.
+    pub sent: Instant,
+    /// ISO 8583:1987 DE 38 of the payment.
+    pub auth: Option<AuthCode>,
+    /// The terminal of the payment.
+    pub terminal: TerminalId,
+    /// How much.
+    pub amount: Money,
+    /// To or from us.
+    pub kind: LineKind,
+}
+
+/// Something of a day that has not ended yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenItem {
+    /// The order.
+    pub order: OrderId,
+    /// What of it.
+    pub what: OpenKind,
+    /// How much money waits.
+    pub amount: Money,
+    /// Since when (the payment's or refund's message).
+    pub since: Instant,
+}
+
+/// What has not ended yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OpenKind {
+    /// A payment whose outcome is not known, or that is being reversed.
+    Payment(PaymentNo),
+    /// A line that is paid and has neither ticket nor refund.
+    Line(LineNo),
+    /// A refund that the bank has not taken.
+    Refund(RefundNo),
+}
+
+/// What a batch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchTotals {
+    /// Lines of the file.
+    pub lines: u32,
+    /// Sum of payments.
+    pub debit: Money,
+    /// Sum of refunds.
+    pub credit: Money,
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+}
+
+/// A batch, at its coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// How many partitions have to pass.
+    pub partitions: u16,
+    /// Those that have.
+    pub passed: BTreeSet<PartitionId>,
+    /// Set when the file was written.
+    pub closed: Option<BatchTotals>,
+    /// Digests of the bank's files it was compared with, and the lines that matched.
+    pub reconciled: Vec<([u8; 32], u32)>,
+}
+
+impl Batch {
+    /// Whether every partition has passed its marker.
+    #[must_use]
+    pub fn all_passed(&self) -> bool {
+        self.passed.len() >= usize::from(self.partitions)
+    }
+}
+
+/// A partition's settlement as the fold of its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The date that is stamped now.
+    pub dates: BTreeMap<(OperatorId, AcquirerId), BusinessDate>,
+    /// Lines of each day.
+    pub lines: BTreeMap<DayKey, Vec<SettlementLine>>,
+    /// (Coordinator) batches.
+    pub batches: BTreeMap<DayKey, Batch>,
+    /// Exceptions that nobody has ended.
+    pub exceptions: BTreeMap<(DayKey, u64), ExceptionRaised>,
+    /// The last commands and their answers.
+    pub answered: BTreeMap<AcquirerId, VecDeque<Answered>>,
+}
+
+/// What settlement decided: facts, and messages to every partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Facts.
+    pub events: Vec<SettlementEvent>,
+    /// Said to every partition.
+    pub to_all: Option<Message>,
+}
+
+impl Decided {
+    fn fact(event: SettlementEvent) -> Self {
+        Self { events: vec![event], to_all: None }
+    }
+}
+
+impl Settlement {
+    /// The date that is stamped now for an acquirer.
+    #[must_use]
+    pub fn date(&self, operator: OperatorId, acquirer: AcquirerId) -> Option<BusinessDate> {
+        self.dates.get(&(operator, acquirer)).copied()
+    }
+
+    /// Decides about a settlement command; `None` when the body is not about settlement.
+    ///
+    /// # Errors
+    /// `BadBusinessDate`, `BatchOpen`, `WrongPhase`, `UnknownException`.
+    #[must_use]
+    pub fn decide(&self, body: &Body, partitions: u16) -> Option<Result<Decided, Reject>> {
+        let decided = match body {
+            Body::OpenBatch { operator, acquirer, closes, opens } => {
+                self.open((*operator, *acquirer, *closes), *opens, partitions)
+            }
+            Body::CloseBatch { operator, acquirer, date, lines, debit, credit, digest } => {
+                self.close((*operator, *acquirer, *date)).map(|()| {
+                    Decided::fact(SettlementEvent::BatchClosed {
+                        operator: *operator,
+                        acquirer: *acquirer,
+                        date: *date,
+                        lines: *lines,
+                        debit: *debit,
+                        credit: *credit,
+                        digest: *digest,
+                    })
+                })
+            }
+            Body::RecordReconciliation {
+                operator,
+                acquirer,
+                date,
+                source,
+                matched,
+                exceptions,
+            } => self.reconcile((*operator, *acquirer, *date), *source).map(|known| {
+                if known {
+                    return Decided::default();
+                }
+                Decided::fact(SettlementEvent::Reconciled {
+                    operator: *operator,
+                    acquirer: *acquirer,
+                    date: *date,
+                    source: *source,
+                    matched: *matched,
+                    exceptions: exceptions.clone(),
+                })
+            }),
+            Body::EndException { slot: _, operator, acquirer, date, id, how } => {
+                if self.exceptions.contains_key(&((*operator, *acquirer, *date), *id)) {
+                    Ok(Decided::fact(SettlementEvent::ExceptionEnded {
+                        operator: *operator,
+                        acquirer: *acquirer,
+                        date: *date,
+                        id: *id,
+                        how: *how,
+                    }))
+                } else {
+                    Err(Reject::UnknownException)
+                }
+            }
+            _not_about_settlement => return None,
+        };
+        Some(decided)
+    }
+
+    fn open(&self, day: DayKey, opens: BusinessDate, partitions: u16) -> Result<Decided, Reject> {
+        let (operator, acquirer, closes) = day;
+        let message = Message::CutOver { operator, acquirer, closes, opens };
+        let today = self.date(operator, acquirer);
+        if closes == opens {
+            // Business begins at this date, unless it has begun: asked for at every start of the center.
+            let to_all = today.is_none().then_some(message);
+            return Ok(Decided { events: vec![], to_all });
+        }
+        if opens < closes || today != Some(closes) || self.batches.contains_key(&day) {
+            return Err(Reject::BadBusinessDate);
+        }
+        let opened = SettlementEvent::BatchOpened { operator, acquirer, date: closes, partitions };
+        Ok(Decided { events: vec![opened], to_all: Some(message) })
+    }
+
+    fn close(&self, day: DayKey) -> Result<(), Reject> {
+        let batch = self.batches.get(&day).ok_or(Reject::BadBusinessDate)?;
+        if !batch.all_passed() {
+            return Err(Reject::BatchOpen);
+        }
+        if batch.closed.is_some() { Err(Reject::WrongPhase) } else { Ok(()) }
+    }
+
+    /// Whether this very file was compared before.
+    fn reconcile(&self, day: DayKey, source: [u8; 32]) -> Result<bool, Reject> {
+        let batch = self.batches.get(&day).ok_or(Reject::BadBusinessDate)?;
+        if batch.closed.is_none() {
+            return Err(Reject::BatchOpen);
+        }
+        Ok(batch.reconciled.iter().any(|(digest, _)| *digest == source))
+    }
+
+    /// Takes a cutover message of the coordinator: the fact, if it is new, and the answer, if one is due.
+    #[must_use]
+    pub fn cut_over(
+        &self,
+        partition: PartitionId,
+        day: DayKey,
+        opens: BusinessDate,
+    ) -> (Option<SettlementEvent>, Option<Message>) {
+        let (operator, acquirer, closes) = day;
+        let today = self.date(operator, acquirer);
+        let event = SettlementEvent::CutOver { operator, acquirer, closes, opens };
+        if closes == opens {
+            return (today.is_none().then_some(event), None);
+        }
+        let passed = Message::CutOverPassed { operator, acquirer, closes, partition };
+        (today.is_none_or(|date| date < opens).then_some(event), Some(passed))
+    }
+
+    /// Takes a partition's word that it passed its marker.
+    #[must_use]
+    pub fn passed(&self, day: DayKey, partition: PartitionId) -> Option<SettlementEvent> {
+        let batch = self.batches.get(&day)?;
+        let (operator, acquirer, date) = day;
+        (!batch.passed.contains(&partition)).then_some(SettlementEvent::PartitionPassed {
+            operator,
+            acquirer,
+            date,
+            partition,
+        })
+    }
+
+    /// Takes an event in.
+    pub fn evolve(&mut self, event: &SettlementEvent) {
+        match event {
+            SettlementEvent::CutOver { operator, acquirer, closes: _, opens } => {
+                self.dates.insert((*operator, *acquirer), *opens);
+            }
+            SettlementEvent::BatchOpened { operator, acquirer, date, partitions } => {
+                self.batches.entry((*operator, *acquirer, *date)).or_insert_with(|| Batch {
+                    partitions: *partitions,
+                    passed: BTreeSet::new(),
+                    closed: None,
+                    reconciled: Vec::new(),
+                });
+            }
+            SettlementEvent::PartitionPassed { operator, acquirer, date, partition } => {
+                if let Some(batch) = self.batches.get_mut(&(*operator, *acquirer, *date)) {
+                    batch.passed.insert(*partition);
+                }
+            }
+            SettlementEvent::BatchClosed {
+                operator,
+                acquirer,
+                date,
+                lines,
+                debit,
+                credit,
+                digest,
+            } => {
+                if let Some(batch) = self.batches.get_mut(&(*operator, *acquirer, *date)) {
+                    let (lines, debit, credit, digest) = (*lines, *debit, *credit, *digest);
+                    batch.closed = Some(BatchTotals { lines, debit, credit, digest });
+                }
+            }
+            SettlementEvent::Reconciled {
+                operator,
+                acquirer,
+                date,
+                source,
+                matched,
+                exceptions,
+            } => {
+                let day = (*operator, *acquirer, *date);
+                if let Some(batch) = self.batches.get_mut(&day) {
+                    batch.reconciled.push((*source, *matched));
+                }
+                for exception in exceptions {
+                    self.exceptions.insert((day, exception.id), exception.clone());
+                }
+            }
+            SettlementEvent::ExceptionRaised { operator, acquirer, date, exception } => {
+                let key = ((*operator, *acquirer, *date), exception.id);
+                self.exceptions.insert(key, exception.clone());
+            }
+            SettlementEvent::ExceptionEnded { operator, acquirer, date, id, how: _ } => {
+                self.exceptions.remove(&((*operator, *acquirer, *date), *id));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Currency;
+
+    const OPERATOR: OperatorId = OperatorId(1);
+    const ACQUIRER: AcquirerId = AcquirerId(3);
+
+    fn day(date: u32) -> DayKey {
+        (OPERATOR, ACQUIRER, BusinessDate(date))
+    }
+
+    fn open(closes: u32, opens: u32) -> Body {
+        let (closes, opens) = (BusinessDate(closes), BusinessDate(opens));
+        Body::OpenBatch { operator: OPERATOR, acquirer: ACQUIRER, closes, opens }
+    }
+
+    fn close(date: u32) -> Body {
+        Body::CloseBatch {
+            operator: OPERATOR,
+            acquirer: ACQUIRER,
+            date: BusinessDate(date),
+            lines: 0,
+            debit: Money::zero(Currency::CNY),
+            credit: Money::zero(Currency::CNY),
+            digest: [0; 32],
+        }
+    }
+
+    fn pass(settlement: &mut Settlement, closes: u32, opens: u32, partition: u16) {
+        let partition = PartitionId(partition);
+        let (event, _) = settlement.cut_over(partition, day(closes), BusinessDate(opens));
+        event.iter().for_each(|e| settlement.evolve(e));
+        let event = settlement.passed(day(closes), partition);
+        event.iter().for_each(|e| settlement.evolve(e));
+    }
+
+    /// Runs a command on a settlement of two partitions and says whether messages went out.
+    fn run(settlement: &mut Settlement, body: &Body) -> Result<bool, Reject> {
+        let decided = settlement.decide(body, 2).expect("about settlement")?;
+        decided.events.iter().for_each(|e| settlement.evolve(e));
+        Ok(decided.to_all.is_some())
+    }
+
+    #[test]
+    fn a_batch_closes_when_every_partition_has_passed() {
+        let mut s = Settlement::default();
+        assert_eq!(run(&mut s, &open(20261123, 20261124)), Err(Reject::BadBusinessDate));
+        assert_eq!(run(&mut s, &open(20261123, 20261123)), Ok(true));
+        pass(&mut s, 20261123, 20261123, 0);
+        assert_eq!(s.date(OPERATOR, ACQUIRER), Some(BusinessDate(20261123)));
+        assert_eq!(run(&mut s, &open(20261125, 20261125)), Ok(false), "business has begun");
+        assert_eq!(run(&mut s, &open(20261123, 20261122)), Err(Reject::BadBusinessDate));
+        assert_eq!(run(&mut s, &open(20261123, 20261124)), Ok(true));
+        assert_eq!(run(&mut s, &open(20261123, 20261124)), Err(Reject::BadBusinessDate));
+        assert_eq!(run(&mut s, &close(20261122)), Err(Reject::BadBusinessDate));
+        assert_eq!(run(&mut s, &close(20261123)), Err(Reject::BatchOpen));
+        pass(&mut s, 20261123, 20261124, 0);
+        pass(&mut s, 20261123, 20261124, 0);
+        assert_eq!(run(&mut s, &close(20261123)), Err(Reject::BatchOpen));
+        pass(&mut s, 20261123, 20261124, 1);
+        assert_eq!(s.date(OPERATOR, ACQUIRER), Some(BusinessDate(20261124)));
+        assert_eq!(run(&mut s, &close(20261123)), Ok(false));
+        assert_eq!(run(&mut s, &close(20261123)), Err(Reject::WrongPhase));
+    }
+
+    #[test]
+    fn the_same_file_is_compared_once_and_exceptions_stay_until_ended() {
+        let mut s = Settlement::default();
+        pass(&mut s, 1, 1, 0);
+        assert_eq!(run(&mut s, &open(1, 2)), Ok(true));
+        let exception = ExceptionRaised {
+            id: 1,
+            kind: crate::event::ExceptionKind::Short,
+            order: None,
+            rrn: Rrn(*b"000000000001"),
+            ours: None,
+            theirs: None,
+            owner: 1,
+            since: Instant(0),
+        };
+        let record = |source: u8| Body::RecordReconciliation {
+            operator: OPERATOR,
+            acquirer: ACQUIRER,
+            date: BusinessDate(1),
+            source: [source; 32],
+            matched: 3,
+            exceptions: vec![exception.clone()],
+        };
+        assert_eq!(run(&mut s, &record(1)), Err(Reject::BatchOpen));
+        pass(&mut s, 1, 2, 0);
+        pass(&mut s, 1, 2, 1);
+        assert_eq!(run(&mut s, &close(1)), Ok(false));
+        assert_eq!(run(&mut s, &record(1)), Ok(false));
+        assert_eq!(run(&mut s, &record(1)), Ok(false));
+        assert_eq!(s.batches[&day(1)].reconciled, vec![([1; 32], 3)]);
+        let end = Body::EndException {
+            slot: ACQUIRER.slot(),
+            operator: OPERATOR,
+            acquirer: ACQUIRER,
+            date: BusinessDate(1),
+            id: 1,
+            how: 1,
+        };
+        assert_eq!(run(&mut s, &end), Ok(false));
+        assert_eq!(run(&mut s, &end), Err(Reject::UnknownException));
+        assert!(s.exceptions.is_empty());
+    }
+}
