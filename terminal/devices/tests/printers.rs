@@ -75,7 +75,8 @@ async fn troubles_spoil_the_ticket_and_last_until_a_person_comes() {
     ];
     for (n, (fault, trouble, lasts)) in (1u8..).zip(table) {
         let before = printer.count().await.unwrap();
-        twin.fault("ticket-printer", fault).await;
+        let order = json!({ "device": "ticket-printer", "fault": fault, "for_ms": 300 });
+        assert_eq!(twin.post("/fault", order).await.0, 200);
         let outcome = printer.print(job(n), &ticket()).await;
         assert_eq!(outcome, PrintOutcome::NotPrinted(trouble), "{fault}");
         assert_eq!(printer.recall(job(n)).await, outcome, "{fault}");
@@ -115,7 +116,7 @@ async fn conditions_before_the_print_are_told_and_near_end_still_prints() {
 #[tokio::test]
 async fn without_the_sensors_word_a_ticket_is_unproven() {
     let twin = Twin::start().await;
-    let mut printer = twin.tickets();
+    let mut printer = twin.tickets().with_limit(Duration::from_millis(700));
     twin.fault("ticket-printer", "exit-sensor").await;
     let outcome = printer.print(job(1), &ticket()).await;
     assert_eq!(outcome, PrintOutcome::Unproven(Doubt::NotSeenAtExit));
@@ -265,4 +266,42 @@ async fn orders_that_make_no_sense_are_refused() {
         assert_eq!(twin.post(path, body.clone()).await.0, right, "{path} {body}");
     }
     assert_eq!(twin.get("/healthz").await, (200, b"ok".to_vec()));
+}
+
+/// Reads the Aztec code off the picture of a ticket, as a gate's camera would.
+fn code_on(png: &[u8]) -> Option<Vec<u8>> {
+    let picture = image::load_from_memory(png).unwrap().to_luma8();
+    // The reader looks for the symbol in the middle of what it sees: hold it there.
+    let (left, top) = (picture.width() * 60 / 100, picture.height() * 42 / 100);
+    let (width, height) = (picture.width() * 38 / 100, picture.height() * 56 / 100);
+    let mut bits = rxing::common::BitMatrix::new(width, height).unwrap();
+    for y in 0..height {
+        for x in 0..width {
+            if picture.get_pixel(left + x, top + y).0[0] < 110 {
+                bits.set(x, y);
+            }
+        }
+    }
+    let found = rxing::aztec::detector::Detector::new(&bits).detect(false).ok()?;
+    let text = rxing::aztec::decoder::decode(&found).ok()?;
+    let bytes = text.getText().chars().map(|c| match u8::try_from(u32::from(c)) {
+        Ok(byte) => byte,
+        Err(_) => encoding_rs::WINDOWS_1252.encode(&c.to_string()).0[0],
+    });
+    Some(bytes.collect())
+}
+
+#[tokio::test]
+async fn the_code_on_the_paper_is_the_code_of_the_ticket() {
+    let twin = Twin::start().await;
+    let mut printer = twin.tickets();
+    for (n, length) in (1u8..).zip([64, 190, 300]) {
+        let mut doc = ticket();
+        doc.code = (0..length).map(|at| (at * 151 + 7) as u8).collect();
+        assert!(matches!(printer.print(job(n), &doc).await, PrintOutcome::Printed(_)));
+        assert_eq!(twin.post("/paper/take", json!({})).await.0, 200);
+        let (status, png) = twin.get(&format!("/paper/ticket/{n}.png")).await;
+        assert_eq!(status, 200);
+        assert_eq!(code_on(&png), Some(doc.code), "{length} bytes");
+    }
 }

@@ -14,7 +14,7 @@ pub const AREA_HEIGHT: u16 = 400;
 pub const NOTES_MAX: usize = 2;
 
 /// Side of the square kept for the code, in dots.
-const CODE_SIDE: u16 = 208;
+const CODE_SIDE: u16 = 216;
 /// Left edge of the text.
 const LEFT: u16 = 16;
 /// Right edge of all.
@@ -70,7 +70,7 @@ impl TicketDoc {
         let page = self.journey(page);
         let page = self.details(page);
         let slack = CODE_SIDE.saturating_sub(code.width() as u16) / 2;
-        let page = page.at(RIGHT - CODE_SIDE + slack, AREA_HEIGHT - 6 - slack).raster(&code);
+        let page = page.at(RIGHT - CODE_SIDE + slack, AREA_HEIGHT - 2 - slack).raster(&code);
         Ok(page.print_page().cut().bytes().to_vec())
     }
 
@@ -96,16 +96,16 @@ impl TicketDoc {
         let gap = to_left - middle;
         let face = if Face::LARGE.width(&self.service) <= gap { Face::LARGE } else { Face::TALL };
         let job = face.centre(job, middle, 82, gap, &self.service);
-        job.at(middle + (gap - ARROW_WIDTH) / 2, 98).raster(&arrow())
+        job.at(middle + (gap - ARROW_WIDTH) / 2, 102).raster(&arrow())
     }
 
     fn details(&self, job: Job) -> Job {
-        let job = pair(job, LEFT, 158, PLACE_LEFT - LEFT - 12, &self.departure);
-        let job = pair(job, PLACE_LEFT, 158, RIGHT - PLACE_LEFT, &self.place);
-        let job = Face::BOLD.left(job, LEFT, 216, 190, &self.price);
-        let job = pair(job, LEFT + 200, 216, 190, &self.class);
-        let mut job = Face::NORMAL.left(job, LEFT, 272, TEXT_WIDTH, &self.passenger);
-        let mut bottom = 300;
+        let job = pair(job, LEFT, 152, PLACE_LEFT - LEFT - 12, &self.departure);
+        let job = pair(job, PLACE_LEFT, 152, RIGHT - PLACE_LEFT, &self.place);
+        let job = Face::BOLD.left(job, LEFT, 210, 190, &self.price);
+        let job = pair(job, LEFT + 200, 210, 190, &self.class);
+        let mut job = Face::NORMAL.left(job, LEFT, 268, TEXT_WIDTH, &self.passenger);
+        let mut bottom = 298;
         for note in self.notes.iter().take(NOTES_MAX) {
             job = Face::SMALL.left(job, LEFT, bottom, TEXT_WIDTH, &note.main);
             bottom += 19;
@@ -196,16 +196,20 @@ fn pair(job: Job, x: u16, bottom: u16, limit: u16, words: &Bilingual) -> Job {
 }
 
 const ARROW_WIDTH: u16 = 120;
+/// Half the height of the arrow's head, and its length.
+const ARROW_HEAD: (usize, usize) = (7, 20);
 
 /// The arrow under the service number.
 fn arrow() -> Raster {
-    let (width, height) = (usize::from(ARROW_WIDTH), 11);
-    let mut raster = Raster::white(width, height);
-    for x in 0..width {
-        for y in 0..height {
-            let from_middle = y.abs_diff(height / 2);
-            let in_head = x + 14 >= width && from_middle * 14 <= (width - 1 - x) * (height / 2);
-            if from_middle <= 1 && x + 4 < width || in_head {
+    let width = usize::from(ARROW_WIDTH);
+    let (half, length) = ARROW_HEAD;
+    let mut raster = Raster::white(width, 2 * half + 1);
+    for y in 0..2 * half + 1 {
+        let from_middle = y.abs_diff(half);
+        for x in 0..width {
+            let to_tip = width - 1 - x;
+            let in_head = to_tip <= length && from_middle * length <= to_tip * half;
+            if in_head || (from_middle <= 1 && to_tip > length) {
                 raster.set(x, y);
             }
         }

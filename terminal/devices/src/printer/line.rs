@@ -64,14 +64,24 @@ impl PrinterLine {
         doing: &'static str,
         fits: impl Fn(&Answer) -> Option<T>,
     ) -> Result<T, DeviceError> {
-        for _ in 0..ASK_TRIES {
+        self.ask_times(ASK_TRIES, question, doing, fits).await
+    }
+
+    async fn ask_times<T>(
+        &mut self,
+        tries: u32,
+        question: &[u8],
+        doing: &'static str,
+        fits: impl Fn(&Answer) -> Option<T>,
+    ) -> Result<T, DeviceError> {
+        for _ in 0..tries {
             self.send(question).await?;
             let deadline = Instant::now() + ANSWER_LIMIT;
             if let Some(found) = self.listen(deadline, &fits).await? {
                 return Ok(found);
             }
         }
-        let limit_ms = (ANSWER_LIMIT * ASK_TRIES).as_millis() as u64;
+        let limit_ms = (ANSWER_LIMIT * tries).as_millis() as u64;
         Err(DeviceError::Timeout { doing, limit_ms })
     }
 
@@ -140,9 +150,9 @@ impl PrinterLine {
     }
 
     /// GS g 2: the number of cuts, answered in the order of the data.
-    pub(super) async fn cut_count(&mut self) -> Result<u32, DeviceError> {
+    pub(super) async fn cut_count(&mut self, tries: u32) -> Result<u32, DeviceError> {
         let doing = "asking the printer for its counter";
-        self.ask(&command::CUT_COUNT_REQUEST, doing, |answer| match answer {
+        self.ask_times(tries, &command::CUT_COUNT_REQUEST, doing, |answer| match answer {
             Answer::Block(text) if text.len() <= 10 => text.parse().ok(),
             _ => None,
         })

@@ -1,7 +1,8 @@
 //! The printer's memory of its last jobs (own command DLE EOT 74). Pure.
 //!
-//! `J17;<32 hex digits>,T,17;<32 hex digits>,Sj,16`: the count of prints, then the last jobs,
-//! the newest first.
+//! `J17;<32 hex digits>,T,17;<32 hex digits>,Sj,16*5A`: the count of prints, then the last jobs,
+//! the newest first; at the end the exclusive or of all characters before the star, for a
+//! flipped bit here could print a ticket twice.
 
 use super::outcome::{JobId, JobRecord, JobState, PrintTrouble};
 
@@ -20,7 +21,12 @@ pub struct Memory {
 impl Memory {
     /// Reads the text of a block; `None` if it is no memory.
     pub fn parse(block: &str) -> Option<Memory> {
-        let mut parts = block.strip_prefix('J')?.split(';');
+        let (text, check) = block.rsplit_once('*')?;
+        let sum = text.bytes().fold(0, |sum, byte| sum ^ byte);
+        if check != format!("{sum:02X}") {
+            return None;
+        }
+        let mut parts = text.strip_prefix('J')?.split(';');
         let count = number(parts.next()?)?;
         let records = parts.take(RECORDS_MAX + 1).map(record).collect::<Option<Vec<_>>>()?;
         (records.len() <= RECORDS_MAX).then_some(Memory { count, records })
@@ -75,6 +81,29 @@ mod tests {
 
     const JOB: &str = "000102030405060708090A0B0C0D0E0F";
 
+    fn parse(text: &str) -> Option<Memory> {
+        let sum = text.bytes().fold(0, |sum, byte| sum ^ byte);
+        Memory::parse(&format!("{text}*{sum:02X}"))
+    }
+
+    #[test]
+    fn no_truncation_and_no_flipped_bit_passes() {
+        let text = format!("J17;{JOB},T,17");
+        let sum = text.bytes().fold(0, |sum, byte| sum ^ byte);
+        let block = format!("{text}*{sum:02X}");
+        assert!(Memory::parse(&block).is_some());
+        for cut in 0..block.len() {
+            assert_eq!(Memory::parse(&block[..cut]), None);
+        }
+        for place in 0..block.len() * 8 {
+            let mut bytes = block.clone().into_bytes();
+            bytes[place / 8] ^= 1 << (place % 8);
+            if let Ok(text) = String::from_utf8(bytes) {
+                assert_eq!(Memory::parse(&text), None, "bit {place}: {text}");
+            }
+        }
+    }
+
     #[test]
     fn blocks_are_read_or_refused() {
         let job = JobId(std::array::from_fn(|n| n as u8));
@@ -92,31 +121,32 @@ mod tests {
             ("Sx", JobState::Spoiled(PrintTrouble::Cleared)),
         ];
         for (code, state) in states {
-            let memory = Memory::parse(&format!("J17;{JOB},{code},16")).unwrap();
+            let memory = parse(&format!("J17;{JOB},{code},16")).unwrap();
             assert_eq!(memory.count, 17);
             assert_eq!(memory.find(job), Some(&JobRecord { job, state, count: 16 }));
             assert_eq!(memory.find(JobId([9; 16])), None);
         }
-        assert_eq!(Memory::parse("J0"), Some(Memory { count: 0, records: vec![] }));
+        assert_eq!(parse("J0"), Some(Memory { count: 0, records: vec![] }));
         let bad = ["", "J", "K1", "J1;", "J1;x", "J99999999999", "J-1", "J1;00,T,1"];
         for block in bad {
-            assert_eq!(Memory::parse(block), None, "{block}");
+            assert_eq!(parse(block), None, "{block}");
         }
         for tail in ["T", "T,1,2", "S,1", "Sz,1", "t,1", "T,"] {
-            assert_eq!(Memory::parse(&format!("J1;{JOB},{tail}")), None, "{tail}");
+            assert_eq!(parse(&format!("J1;{JOB},{tail}")), None, "{tail}");
         }
     }
 
     #[test]
     fn the_number_of_records_is_limited_at_its_edge() {
         let block = |n: usize| format!("J1{}", format!(";{JOB},T,1").repeat(n));
-        assert_eq!(Memory::parse(&block(RECORDS_MAX)).unwrap().records.len(), RECORDS_MAX);
-        assert_eq!(Memory::parse(&block(RECORDS_MAX + 1)), None);
+        assert_eq!(parse(&block(RECORDS_MAX)).unwrap().records.len(), RECORDS_MAX);
+        assert_eq!(parse(&block(RECORDS_MAX + 1)), None);
     }
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "J?[0-9A-F;,OCETRSjx]{0,200}") {
+        fn any_text_is_read_or_refused(text in "J?[0-9A-F;,*OCETRSjx]{0,200}") {
+            let _ = parse(&text);
             let _ = Memory::parse(&text);
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::ReceiptPrinter;
-use super::line::PrinterLine;
+use super::line::{ASK_TRIES, PrinterLine};
 use super::outcome::{Doubt, JobId, PrintOutcome, PrintProof, PrintTrouble, PrinterStatus};
 use crate::error::DeviceError;
 use crate::escpos::command::{self, Job};
@@ -45,7 +45,7 @@ impl SerialReceiptPrinter {
         let condition = self.line.plain_status().await?;
         match PrintTrouble::of(&condition) {
             Some(trouble) => Ok(Err(trouble)),
-            None => Ok(Ok(self.line.cut_count().await?)),
+            None => Ok(Ok(self.line.cut_count(ASK_TRIES).await?)),
         }
     }
 
@@ -59,7 +59,10 @@ impl SerialReceiptPrinter {
             }
             let look = self.line.plain_status().await;
             reached = look.is_ok();
+            // Shown twice, for a flipped bit in one answer must not cost a good receipt.
             if let Ok(condition) = look
+                && PrintTrouble::of(&condition).is_some()
+                && let Ok(condition) = self.line.plain_status().await
                 && let Some(trouble) = PrintTrouble::of(&condition)
             {
                 // It may have stopped after the cut: then its word is on the way.
@@ -76,7 +79,9 @@ impl SerialReceiptPrinter {
 
     /// Decides by the counter of cuts.
     async fn judge(&mut self, job: JobId, before: u32, why: Option<PrintTrouble>) -> PrintOutcome {
-        match self.line.cut_count().await {
+        // A printer that stopped does not answer what is answered in order; ask it once only.
+        let tries = if why.is_some() { 1 } else { ASK_TRIES };
+        match self.line.cut_count(tries).await {
             Ok(count) if count == before.wrapping_add(1) => {
                 let media = MediaState::NotSupported;
                 PrintOutcome::Printed(PrintProof { job, count, media })
@@ -135,6 +140,6 @@ impl ReceiptPrinter for SerialReceiptPrinter {
     }
 
     async fn count(&mut self) -> Result<u32, DeviceError> {
-        self.line.cut_count().await
+        self.line.cut_count(ASK_TRIES).await
     }
 }

@@ -75,6 +75,7 @@ impl SerialTicketPrinter {
         loop {
             let look = self.look(job, &mut cut_since).await;
             let over = Instant::now() >= deadline;
+            let answers = !matches!(look, Look::Waiting(Doubt::Silent | Doubt::LineGone));
             match look {
                 Look::Settled(outcome) => return outcome,
                 Look::Unknown if over && cleared.is_some() => {
@@ -88,7 +89,8 @@ impl SerialTicketPrinter {
                 }
                 Look::Waiting(_) | Look::Unknown => {}
             }
-            if cleared.is_none()
+            if answers
+                && cleared.is_none()
                 && let Some(trouble) = self.must_clear(over).await
             {
                 // Nothing more of the job may come out once we have spoken of it as not printed.
@@ -113,12 +115,22 @@ impl SerialTicketPrinter {
         }
     }
 
+    /// The trouble that the printer shows, if it shows one twice: a flipped bit in one answer must
+    /// not cost a good ticket. `None` if it does not answer.
+    async fn trouble_shown(&mut self) -> Option<Option<PrintTrouble>> {
+        let mut shown = None;
+        for _ in 0..2 {
+            let condition = self.line.full_status().await.ok()?;
+            if !condition.blocks() {
+                return Some(None);
+            }
+            shown = PrintTrouble::of(&condition);
+        }
+        Some(shown)
+    }
+
     async fn must_clear(&mut self, over: bool) -> Option<PrintTrouble> {
-        let shown = match self.line.full_status().await {
-            Ok(condition) if condition.blocks() => PrintTrouble::of(&condition),
-            Ok(_) => None,
-            Err(_) => return None,
-        };
+        let shown = self.trouble_shown().await?;
         match (shown, over) {
             (Some(trouble), _) => Some(trouble),
             (None, true) => Some(PrintTrouble::NeverBegun),
@@ -140,7 +152,7 @@ impl SerialTicketPrinter {
             JobState::Open => Look::Waiting(Doubt::StillOpen),
             JobState::Cut => {
                 let since = *cut_since.get_or_insert_with(Instant::now);
-                if Instant::now() - since > EXIT_LIMIT {
+                if Instant::now() - since > EXIT_LIMIT.min(self.limit) {
                     Look::Settled(PrintOutcome::Unproven(Doubt::NotSeenAtExit))
                 } else {
                     Look::Waiting(Doubt::NotSeenAtExit)

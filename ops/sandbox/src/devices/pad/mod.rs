@@ -333,6 +333,7 @@ impl Pad {
         }
         match self.pin_block(&entry) {
             Ok((block, ksn)) => {
+                self.show_text(3);
                 let block = Zeroizing::new(hex::encode_upper(block));
                 self.say(&["PR", "OK", &block, &hex::encode_upper(ksn)]);
             }

@@ -1,5 +1,7 @@
 //! Draws a piece of paper as a picture: the stock, and what the print head put on it.
 
+use std::sync::OnceLock;
+
 use ab_glyph::{Font, PxScale, ScaleFont, point};
 use image::{ImageFormat, Rgba, RgbaImage};
 
@@ -54,15 +56,9 @@ struct Sheet {
 
 impl Sheet {
     fn card() -> Sheet {
-        let (width, height) = (CARD.0 * ZOOM, CARD.1 * ZOOM);
-        let radius = 30.0 * ZOOM as f32;
-        let image = RgbaImage::from_fn(width, height, |x, y| {
-            let (fx, fy) = (x as f32, y as f32);
-            let inside = corner(fx, fy, width as f32, height as f32, radius);
-            let [r, g, b] = card_colour(fx / width as f32, fy / height as f32, fx, fy, inside);
-            Rgba([r, g, b, (inside.clamp(0.0, 1.0) * 255.0) as u8])
-        });
-        Sheet { image, origin: CARD_ORIGIN }
+        // The stock is the same each time and costs more to draw than what is printed on it.
+        static BLANK: OnceLock<RgbaImage> = OnceLock::new();
+        Sheet { image: BLANK.get_or_init(blank_card).clone(), origin: CARD_ORIGIN }
     }
 
     fn roll(length: u32) -> Sheet {
@@ -195,6 +191,18 @@ struct Cell {
     top: u32,
     width: u32,
     height: u32,
+}
+
+/// The card before anything is printed on it.
+fn blank_card() -> RgbaImage {
+    let (width, height) = (CARD.0 * ZOOM, CARD.1 * ZOOM);
+    let radius = 30.0 * ZOOM as f32;
+    RgbaImage::from_fn(width, height, |x, y| {
+        let (fx, fy) = (x as f32, y as f32);
+        let inside = corner(fx, fy, width as f32, height as f32, radius);
+        let [r, g, b] = card_colour(fx / width as f32, fy / height as f32, fx, fy, inside);
+        Rgba([r, g, b, (inside.clamp(0.0, 1.0) * 255.0) as u8])
+    })
 }
 
 /// How far a pixel lies within a rectangle of round corners, in pixels; above 1 it is inside.

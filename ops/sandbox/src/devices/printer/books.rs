@@ -105,7 +105,8 @@ impl Books {
         for job in &self.jobs {
             text.push_str(&format!(";{},{},{}", job.id, job.state, job.count));
         }
-        text
+        let check = text.bytes().fold(0, |sum, byte| sum ^ byte);
+        format!("{text}*{check:02X}")
     }
 }
 
@@ -113,21 +114,30 @@ impl Books {
 mod tests {
     use super::*;
 
+    fn memory(books: &Books) -> String {
+        books.memory().split('*').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_memory_ends_with_its_check() {
+        assert_eq!(Books::default().memory(), "J0*7A");
+    }
+
     #[test]
     fn a_job_goes_its_way_through_the_books() {
         let mut books = Books::default();
-        assert_eq!(books.memory(), "J0");
+        assert_eq!(memory(&books), "J0");
         books.begin("aa");
-        assert_eq!(books.memory(), "J0;aa,O,0");
+        assert_eq!(memory(&books), "J0;aa,O,0");
         assert_eq!(books.cut(), (1, Some("aa".to_owned())));
         books.fate(1, "E");
         books.begin("bb");
         books.fate(1, "E");
-        assert_eq!(books.memory(), "J1;bb,O,1;aa,E,1");
+        assert_eq!(memory(&books), "J1;bb,O,1;aa,E,1");
         assert!(books.spoil_open('j') && !books.spoil_open('j'));
-        assert_eq!(books.memory(), "J1;bb,Sj,1;aa,E,1");
+        assert_eq!(memory(&books), "J1;bb,Sj,1;aa,E,1");
         books.fate(1, "T");
-        assert_eq!(books.memory(), "J1;bb,Sj,1;aa,T,1");
+        assert_eq!(memory(&books), "J1;bb,Sj,1;aa,T,1");
         assert_eq!(books.cut(), (2, None), "a cut without a job is counted too");
         books.begin("cc");
         books.begin("dd");
