@@ -219,6 +219,15 @@ where
             // The peer notices a missing goodbye by itself.
             let _ = tokio::time::timeout(config.goodbye_within, farewell).await;
         }
+        return end;
+    }
+    // What was read before the end is good: without this, a message that always ends the session would also keep
+    // back those read together with it.
+    for (_, event) in pump.inbox {
+        tokio::select! {
+            sent = events.send(event) => if sent.is_err() { break },
+            () = stopped(stop) => break,
+        }
     }
     end
 }
