@@ -20,6 +20,7 @@ use crate::keys::{PublicKey, StaticKey, TerminalNumber};
 use crate::limits::{MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_HELLO_BYTES};
 use crate::postbox::Postbox;
 use crate::session::{self, LinkEvent, SessionConfig, SessionEnd, Wire};
+use crate::store::MemoryStore;
 
 /// Both halves of a connection that is split for a session.
 pub type SplitWire<S> = Wire<ReadHalf<S>, WriteHalf<S>>;
@@ -198,7 +199,7 @@ where
     send(&mut noise, &mut writer).await?;
     receive(&mut noise, &mut reader).await?;
     let channel = Channel::new(noise, version)?;
-    Ok(Wire { reader, writer, channel })
+    Ok(Wire::new(reader, writer, channel))
 }
 
 /// Keeps a session up until `stop` holds a reason: connects, runs, waits, connects again.
@@ -254,17 +255,31 @@ async fn prove(
     key: &StaticKey,
     center: PublicKey,
 ) -> Result<PublicKey, ClientFault> {
-    let proof = within(config, async {
-        let mut wire = connect_over(reach(config).await?, config, key, &center).await?;
-        let frame = wire.reader.next(MAX_FRAME_BYTES).await?;
-        wire.channel.open(&frame)?;
-        Ok(center)
-    });
-    match proof.await {
-        Ok(center) => Ok(center),
-        Err(ClientFault::Refused(refusal)) => Err(ClientFault::Refused(refusal)),
-        Err(_) => Err(ClientFault::Unconfirmed { center }),
-    }
+    let unconfirmed = || ClientFault::Unconfirmed { center };
+    let wire = match connect(config, key, &center).await {
+        Ok(wire) => wire,
+        Err(ClientFault::Refused(refusal)) => return Err(ClientFault::Refused(refusal)),
+        Err(_) => return Err(unconfirmed()),
+    };
+    // Nothing is confirmed in this session, so nothing that the center says in it is lost.
+    let postbox = Postbox::new(Box::new(MemoryStore::new().map_err(|_| unconfirmed())?));
+    let (sender, mut events) = mpsc::channel::<LinkEvent<serde_json::Value>>(1);
+    let (stop, mut stopped) = watch::channel(None);
+    let running = session::run(wire, &postbox, &config.session, &sender, &mut stopped);
+    let waiting = async {
+        let first = tokio::time::timeout(config.connect_within, events.recv()).await;
+        stop.send_replace(Some(ByeReason::Stopping));
+        matches!(first, Ok(Some(LinkEvent::Up(_))))
+    };
+    tokio::pin!(running, waiting);
+    let proved = tokio::select! {
+        proved = &mut waiting => {
+            running.await;
+            proved
+        }
+        _ = &mut running => false,
+    };
+    if proved { Ok(center) } else { Err(unconfirmed()) }
 }
 
 async fn within<T>(

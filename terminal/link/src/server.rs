@@ -117,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Greeted<S> {
         }
         self.write(&mut noise).await?;
         let channel = Channel::new(noise, self.version)?;
-        Ok(Wire { reader: self.reader, writer: self.writer, channel })
+        Ok(Wire::new(self.reader, self.writer, channel))
     }
 
     /// Goes on with `XXpsk3`; the caller must know `secret`. With `None` every caller is denied.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::channel::{Channel, ChannelError};
 use crate::envelope::{ByeReason, Envelope, EnvelopeError, Item, Mark, Resume, StreamId};
@@ -18,7 +19,7 @@ use crate::frame::{FrameError, FrameReader};
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_IN_FLIGHT, PAUSE_READING_BYTES, PAUSE_READING_MESSAGES, WRITE_AHEAD_BYTES,
 };
-use crate::postbox::Postbox;
+use crate::postbox::{LiveGuard, Postbox};
 use crate::store::StoreError;
 
 /// Wall clock, microseconds UTC since 1970.
@@ -46,7 +47,27 @@ pub struct SessionConfig {
     pub program: String,
     /// The wall clock.
     pub clock: Clock,
+    /// Told of everything that goes over the wire, for counting.
+    pub watch: Option<Watch>,
 }
+
+/// What went over the wire: a frame read, or the frames of a message written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// From the peer.
+    In {
+        /// Without the length in front.
+        bytes: usize,
+    },
+    /// To the peer.
+    Out {
+        /// With the lengths in front.
+        bytes: usize,
+    },
+}
+
+/// Counts traffic.
+pub type Watch = Arc<dyn Fn(Traffic) + Send + Sync>;
 
 impl Default for SessionConfig {
     fn default() -> Self {
@@ -56,6 +77,7 @@ impl Default for SessionConfig {
             goodbye_within: Duration::from_secs(1),
             program: concat!("guichet ", env!("CARGO_PKG_VERSION")).to_owned(),
             clock: system_clock(),
+            watch: None,
         }
     }
 }
@@ -75,9 +97,28 @@ pub struct Wire<R, W> {
     pub(crate) reader: FrameReader<R>,
     pub(crate) writer: W,
     pub(crate) channel: Channel,
+    pub(crate) first: Option<Zeroizing<Vec<u8>>>,
 }
 
-impl<R, W> Wire<R, W> {
+impl<R: AsyncRead + Unpin, W> Wire<R, W> {
+    pub(crate) fn new(reader: FrameReader<R>, writer: W, channel: Channel) -> Self {
+        Self { reader, writer, channel, first: None }
+    }
+
+    /// Waits for the peer's first message, which only the holder of its key can make.
+    ///
+    /// Until then the first handshake message of `IK` may be a replay, and must not push a running session aside.
+    ///
+    /// # Errors
+    /// `Frame` or `Channel`.
+    pub async fn prove(&mut self) -> Result<(), SessionEnd> {
+        while self.first.is_none() {
+            let frame = self.reader.next(MAX_FRAME_BYTES).await?;
+            self.first = self.channel.open(&frame)?;
+        }
+        Ok(())
+    }
+
     /// The encryption of the connection, which knows peer, version and session name.
     pub fn channel(&self) -> &Channel {
         &self.channel
@@ -201,9 +242,10 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let Wire { mut reader, mut writer, channel } = wire;
+    let Wire { mut reader, mut writer, channel, first } = wire;
     let guard = postbox.begin();
     let mut pump = Pump::new(channel, postbox, config);
+    pump.first = first;
     let end = match pump.drive(&mut reader, &mut writer, events, stop, &guard).await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -234,6 +276,7 @@ where
 
 struct Pump<'a, M> {
     channel: Channel,
+    first: Option<Zeroizing<Vec<u8>>>,
     postbox: &'a Postbox,
     config: &'a SessionConfig,
     out: Vec<u8>,
@@ -266,6 +309,7 @@ impl<'a, M: DeserializeOwned> Pump<'a, M> {
         let now = Instant::now();
         Self {
             channel,
+            first: None,
             postbox,
             config,
             out: Vec::new(),
@@ -293,13 +337,16 @@ impl<'a, M: DeserializeOwned> Pump<'a, M> {
         writer: &mut W,
         events: &mpsc::Sender<LinkEvent<M>>,
         stop: &mut watch::Receiver<Option<ByeReason>>,
-        guard: &crate::postbox::LiveGuard<'_>,
+        guard: &LiveGuard<'_>,
     ) -> Result<Never, SessionEnd>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
         self.put_resume()?;
+        if let Some(message) = self.first.take() {
+            self.hear(&message, guard)?;
+        }
         loop {
             if self.theirs.is_some() {
                 self.fill()?;
@@ -311,13 +358,10 @@ impl<'a, M: DeserializeOwned> Pump<'a, M> {
                 () = stopped(stop) => return Err(SessionEnd::Stopped),
                 frame = reader.next(MAX_FRAME_BYTES), if reading => {
                     self.heard_at = Instant::now();
-                    if let Some(message) = self.channel.open(&frame?)? {
-                        let envelope = Envelope::decode(&message, self.channel.version())?;
-                        let first = self.theirs.is_none();
-                        self.take(envelope, message.len())?;
-                        if first {
-                            guard.up();
-                        }
+                    let frame = frame?;
+                    self.seen(Traffic::In { bytes: frame.len() });
+                    if let Some(message) = self.channel.open(&frame)? {
+                        self.hear(&message, guard)?;
                     }
                 }
                 count = writer.write(&self.out[self.written..]), if writing => {
@@ -341,6 +385,22 @@ impl<'a, M: DeserializeOwned> Pump<'a, M> {
                 () = self.postbox.changed() => {}
                 () = tokio::time::sleep_until(timer) => self.on_timer(reading, writing)?,
             }
+        }
+    }
+
+    fn hear(&mut self, message: &[u8], guard: &LiveGuard<'_>) -> Result<(), SessionEnd> {
+        let envelope = Envelope::decode(message, self.channel.version())?;
+        let first = self.theirs.is_none();
+        self.take(envelope, message.len())?;
+        if first {
+            guard.up();
+        }
+        Ok(())
+    }
+
+    fn seen(&self, traffic: Traffic) {
+        if let Some(watch) = &self.config.watch {
+            watch(traffic);
         }
     }
 
@@ -389,7 +449,9 @@ impl<'a, M: DeserializeOwned> Pump<'a, M> {
         if self.written == self.out.len() {
             self.wrote_at = Instant::now();
         }
+        let before = self.out.len();
         self.channel.seal(&envelope.encode()?, &mut self.out)?;
+        self.seen(Traffic::Out { bytes: self.out.len() - before });
         self.acked = ack;
         self.ack_due = false;
         Ok(())

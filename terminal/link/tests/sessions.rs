@@ -403,14 +403,15 @@ async fn a_lost_enrolment_answer_is_found_out_by_connecting() {
             let key = greeted.enrol(&keys.center, Some(&secret)).await.unwrap().key();
             let (second, _) = listener.accept().await.unwrap();
             let greeted = server::greet(second, Versions::default()).await.unwrap();
-            let wire = greeted.connect(&keys.center, Some(&key)).await.unwrap();
+            let mut wire = greeted.connect(&keys.center, Some(&key)).await.unwrap();
+            wire.prove().await.unwrap();
             let end = End::new();
             end.start(wire).end().await
         }
     });
     let seen = client::enrol(&config, &keys.terminal, &code).await.unwrap();
     assert_eq!(seen, keys.center.public());
-    assert!(matches!(center.await.unwrap(), SessionEnd::Frame(_)));
+    assert!(matches!(center.await.unwrap(), SessionEnd::Bye(ByeReason::Stopping)));
 }
 
 #[tokio::test]
@@ -427,7 +428,8 @@ async fn a_replayed_handshake_gets_no_session() {
     eavesdropper.write_all(&[0, 40]).await.unwrap();
     eavesdropper.write_all(&[0xA5; 40]).await.unwrap();
     let greeted = server::greet(far, Versions::default()).await.unwrap();
-    let wire = greeted.connect(&keys.center, Some(&keys.terminal.public())).await.unwrap();
+    let mut wire = greeted.connect(&keys.center, Some(&keys.terminal.public())).await.unwrap();
+    assert!(matches!(wire.prove().await, Err(SessionEnd::Channel(_))));
     let mut center = End::new();
     center.postbox.post(&"for the terminal", None).unwrap();
     let end = center.start(wire).end().await;
