@@ -8,6 +8,7 @@ pub mod center;
 pub mod keys;
 pub mod provider;
 pub mod secret;
+pub mod settlement;
 pub mod terminals;
 pub mod ticket_information;
 pub mod vault;

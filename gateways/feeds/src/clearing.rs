@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use guichet_engine::ids::{Rrn, Stan};
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::settlement::LineKind;
 use guichet_engine::time::BusinessDate;
-
-use crate::file::Direction;
 
 /// Bytes of a clearing file at most.
 pub const CLEARING_BYTES_MAX: usize = 1 << 30;
@@ -46,7 +45,7 @@ pub struct ClearingLine {
     /// Never negative.
     pub amount: Money,
     /// Purchase or refund; a reversal of a purchase is a credit.
-    pub direction: Direction,
+    pub direction: LineKind,
 }
 
 /// Why a clearing file is refused as a whole; nothing of it is used.
@@ -180,10 +179,10 @@ fn read_currency(text: &str) -> Option<Currency> {
     Currency::from_alpha(text).or_else(|| text.parse().ok().and_then(Currency::from_numeric))
 }
 
-fn read_direction(text: &str) -> Option<Direction> {
+fn read_direction(text: &str) -> Option<LineKind> {
     match text {
-        "D" => Some(Direction::Debit),
-        "C" => Some(Direction::Credit),
+        "D" => Some(LineKind::Debit),
+        "C" => Some(LineKind::Credit),
         _ => None,
     }
 }
@@ -199,7 +198,7 @@ fn date(text: &str) -> Option<BusinessDate> {
 }
 
 /// The group a trailer counts, its count and its sum; an empty file has one trailer without a group.
-type Trailer = (Option<(Currency, Direction)>, i64, i64);
+type Trailer = (Option<(Currency, LineKind)>, i64, i64);
 
 /// A trailer has the count of its lines under `stan` and their sum under `amount_minor`, one for each currency and
 /// direction.
@@ -223,7 +222,7 @@ fn trailer(
 }
 
 fn check_trailers(trailers: Vec<Trailer>, lines: &[ClearingLine]) -> Result<(), ClearingError> {
-    let mut found: BTreeMap<Option<(Currency, Direction)>, (i64, i64)> = BTreeMap::new();
+    let mut found: BTreeMap<Option<(Currency, LineKind)>, (i64, i64)> = BTreeMap::new();
     for line in lines {
         let (count, sum) = found.entry(Some((line.amount.currency(), line.direction))).or_default();
         *count = count.saturating_add(1);
@@ -264,7 +263,7 @@ mod tests {
         let lines = parse(GOOD.as_bytes()).expect("good");
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].amount.to_string(), "CNY 553.00");
-        assert_eq!(lines[1].direction, Direction::Credit);
+        assert_eq!(lines[1].direction, LineKind::Credit);
         assert_eq!(lines[1].at_line, 3);
         assert_eq!(parse(EMPTY.as_bytes()), Ok(Vec::new()));
     }

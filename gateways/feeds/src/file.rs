@@ -7,53 +7,28 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use guichet_engine::event::ExceptionKind;
-use guichet_engine::ids::{AcquirerId, AuthCode, OperatorId, OrderId, Rrn, Stan, TerminalId};
+use guichet_engine::ids::{AcquirerId, OperatorId, Rrn, Stan};
 use guichet_engine::money::{Currency, Money, MoneyError};
+use guichet_engine::settlement::{LineKind, SettlementLine};
 use guichet_engine::time::BusinessDate;
 use sha2::{Digest, Sha256};
 
 /// The version of the file's form, its first line's second field.
 pub const FILE_VERSION: u16 = 1;
 
-/// Which way money goes, seen from the cardholder's account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// The cardholder pays (a purchase).
-    Debit,
-    /// The cardholder gets money back (a refund).
-    Credit,
-}
-
-impl Direction {
-    /// The letter of the file: `D` or `C`.
-    #[must_use]
-    pub const fn letter(self) -> char {
-        match self {
-            Self::Debit => 'D',
-            Self::Credit => 'C',
-        }
+/// The letter of a line's kind: `D` takes money from the card, `C` gives it back.
+#[must_use]
+pub const fn letter(kind: LineKind) -> char {
+    match kind {
+        LineKind::Debit => 'D',
+        LineKind::Credit => 'C',
     }
 }
 
-/// One line: one completed payment or one refund the bank has taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BookLine {
-    /// DE 37, the reference it is sorted and matched by.
-    pub rrn: Rrn,
-    /// Purchase or refund.
-    pub direction: Direction,
-    /// DE 11 of the message that moved the money.
-    pub stan: Stan,
-    /// DE 38.
-    pub auth: AuthCode,
-    /// DE 41.
-    pub terminal: TerminalId,
-    /// The order.
-    pub order: OrderId,
-    /// How much, never negative.
-    pub amount: Money,
-    /// The business date stamped when it was completed.
-    pub date: BusinessDate,
+/// What a file is sorted by; two lines of one message cannot be.
+#[must_use]
+pub const fn sort_key(line: &SettlementLine) -> (Rrn, LineKind, Stan) {
+    (line.rrn, line.kind, line.stan)
 }
 
 /// Sums of a file, per currency.
@@ -82,14 +57,14 @@ pub struct SettlementFile {
 ///
 /// # Errors
 /// When a sum has more than 12 digits.
-pub fn totals(lines: &[BookLine]) -> Result<Totals, MoneyError> {
+pub fn totals(lines: &[SettlementLine]) -> Result<Totals, MoneyError> {
     let mut totals = Totals::default();
     for line in lines {
         let currency = line.amount.currency();
         let (debit, credit) = totals.by_currency.entry(currency).or_default();
-        let side = match line.direction {
-            Direction::Debit => debit,
-            Direction::Credit => credit,
+        let side = match line.kind {
+            LineKind::Debit => debit,
+            LineKind::Credit => credit,
         };
         *side = Money::new(*side, currency)?.plus(line.amount)?.minor();
         totals.lines = totals.lines.checked_add(1).ok_or(MoneyError::TooLarge)?;
@@ -105,9 +80,9 @@ pub fn write(
     operator: OperatorId,
     acquirer: AcquirerId,
     date: BusinessDate,
-    mut lines: Vec<BookLine>,
+    mut lines: Vec<SettlementLine>,
 ) -> Result<SettlementFile, MoneyError> {
-    lines.sort();
+    lines.sort_by_key(sort_key);
     let totals = totals(&lines)?;
     let mut text = format!("H,{FILE_VERSION},{operator},{acquirer},{date}\n");
     for line in &lines {
@@ -115,9 +90,9 @@ pub fn write(
             text,
             "L,{},{},{:06},{},{},{},{},{}",
             line.rrn,
-            line.direction.letter(),
+            letter(line.kind),
             line.stan.0,
-            line.auth.text().trim_end(),
+            line.auth.map_or_else(String::new, |a| a.text().trim_end().to_owned()),
             line.terminal,
             line.order,
             line.amount.minor(),
@@ -156,29 +131,36 @@ pub const fn exception_word(kind: ExceptionKind) -> &'static str {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use guichet_engine::ids::Slot;
+    use guichet_engine::ids::{AuthCode, OrderId, PaymentNo, Slot, TerminalId};
+    use guichet_engine::settlement::LineSource;
+    use guichet_engine::time::Instant;
 
     use super::*;
 
-    pub(crate) fn line(n: u64, direction: Direction, minor: i64) -> BookLine {
-        BookLine {
-            rrn: Rrn::parse(&format!("{n:012}")).expect("twelve digits"),
-            direction,
-            stan: Stan(u32::try_from(n).expect("small")),
-            auth: AuthCode(*b"A1B2C3"),
-            terminal: TerminalId(1),
-            order: OrderId::new(Slot::new(7), n),
-            amount: Money::new(minor, Currency::CNY).expect("small"),
+    pub(crate) fn line(n: u64, kind: LineKind, minor: i64) -> SettlementLine {
+        SettlementLine {
+            operator: OperatorId(1),
+            acquirer: AcquirerId(1),
             date: BusinessDate(20_261_123),
+            bank_date: None,
+            order: OrderId::new(Slot::new(7), n),
+            source: LineSource::Payment(PaymentNo(0)),
+            rrn: Rrn::parse(&format!("{n:012}")).expect("twelve digits"),
+            stan: Stan(u32::try_from(n).expect("small")),
+            sent: Instant(0),
+            auth: Some(AuthCode(*b"A1B2C3")),
+            terminal: TerminalId(1),
+            amount: Money::new(minor, Currency::CNY).expect("small"),
+            kind,
         }
     }
 
     #[test]
     fn the_file_has_golden_bytes_in_any_order() {
         let lines = vec![
-            line(2, Direction::Debit, 55_300),
-            line(1, Direction::Debit, 100),
-            line(2, Direction::Credit, 50_000),
+            line(2, LineKind::Debit, 55_300),
+            line(1, LineKind::Debit, 100),
+            line(2, LineKind::Credit, 50_000),
         ];
         let golden = "H,1,1,1,2026-11-23\n\
             L,000000000001,D,000001,A1B2C3,T0000001,o-007-0000000000000001,100,CNY\n\
@@ -199,7 +181,7 @@ pub(crate) mod tests {
     #[test]
     fn sums_beyond_twelve_digits_are_refused() {
         let most = 999_999_999_999;
-        let lines = vec![line(1, Direction::Debit, most), line(2, Direction::Debit, 1)];
+        let lines = vec![line(1, LineKind::Debit, most), line(2, LineKind::Debit, 1)];
         assert_eq!(totals(&lines), Err(MoneyError::TooLarge));
         assert!(totals(&lines[..1]).is_ok());
     }

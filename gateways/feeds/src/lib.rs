@@ -5,3 +5,4 @@
 pub mod clearing;
 pub mod file;
 pub mod reconcile;
+pub mod store;

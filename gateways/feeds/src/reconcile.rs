@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use guichet_engine::event::{ExceptionKind, ExceptionRaised};
 use guichet_engine::ids::{OrderId, Rrn};
 use guichet_engine::money::Money;
+use guichet_engine::settlement::{LineKind, SettlementLine};
 use guichet_engine::time::{BusinessDate, Instant};
 
 use crate::clearing::ClearingLine;
-use crate::file::{BookLine, Direction};
+use crate::file::sort_key;
 
 /// The operator's settlement clerk has to act.
 pub const OWNER_CLERK: u8 = 1;
@@ -19,9 +20,9 @@ pub const OWNER_BANK: u8 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     /// Lines stamped with the date.
-    pub lines: Vec<BookLine>,
+    pub lines: Vec<SettlementLine>,
     /// Lines of neighbouring dates, for a boundary difference.
-    pub neighbours: Vec<BookLine>,
+    pub neighbours: Vec<SettlementLine>,
     /// References of payments that ended without money moved (declined, reversed), with their orders.
     pub ended: BTreeMap<Rrn, OrderId>,
 }
@@ -37,7 +38,7 @@ pub struct Comparison {
     pub exceptions: Vec<ExceptionRaised>,
 }
 
-type Key = (Rrn, Direction);
+type Key = (Rrn, LineKind);
 
 /// Compares one date. Each line of either side is matched, cancelled or in exactly one exception.
 #[must_use]
@@ -51,10 +52,10 @@ pub fn compare(
     let (mut theirs, cancelled) = without_reversals(clearing);
     out.cancelled = cancelled;
     let mut raise = Raise { exceptions: Vec::new(), now };
-    let mut ours: Vec<&BookLine> = books.lines.iter().collect();
-    ours.sort();
+    let mut ours: Vec<&SettlementLine> = books.lines.iter().collect();
+    ours.sort_by_key(|l| sort_key(l));
     for line in ours {
-        let key = (line.rrn, line.direction);
+        let key = (line.rrn, line.kind);
         let mut found = theirs.remove(&key).unwrap_or_default().into_iter();
         match found.next() {
             None => raise.add(
@@ -88,8 +89,8 @@ pub fn compare(
             );
         }
     }
-    let neighbours: BTreeMap<Key, &BookLine> =
-        books.neighbours.iter().map(|l| ((l.rrn, l.direction), l)).collect();
+    let neighbours: BTreeMap<Key, &SettlementLine> =
+        books.neighbours.iter().map(|l| ((l.rrn, l.kind), l)).collect();
     for (key, lines) in theirs {
         for (n, line) in lines.into_iter().enumerate() {
             let neighbour = neighbours.get(&key);
@@ -112,7 +113,7 @@ pub fn compare(
 
 /// The first difference of two lines with the same reference and direction, and who has to act.
 fn difference(
-    ours: &BookLine,
+    ours: &SettlementLine,
     theirs: &ClearingLine,
     date: BusinessDate,
 ) -> Option<(ExceptionKind, u8)> {
@@ -191,16 +192,16 @@ mod tests {
 
     const DATE: BusinessDate = BusinessDate(20_261_123);
 
-    fn theirs(book: &BookLine) -> ClearingLine {
+    fn theirs(book: &SettlementLine) -> ClearingLine {
         ClearingLine {
             at_line: 2,
             date: DATE,
-            mti: if book.direction == Direction::Debit { "0200" } else { "0220" }.to_owned(),
+            mti: if book.kind == LineKind::Debit { "0200" } else { "0220" }.to_owned(),
             stan: book.stan,
             rrn: book.rrn,
             terminal: book.terminal.to_string(),
             amount: book.amount,
-            direction: book.direction,
+            direction: book.kind,
         }
     }
 
@@ -209,7 +210,7 @@ mod tests {
             .map(|n| {
                 line(
                     n,
-                    if n == 8 { Direction::Credit } else { Direction::Debit },
+                    if n == 8 { LineKind::Credit } else { LineKind::Debit },
                     1000 + i64::try_from(n).expect("small"),
                 )
             })
@@ -249,10 +250,9 @@ mod tests {
 
     #[test]
     fn what_only_the_bank_has_is_long_status_or_a_day_shift() {
-        let mut books =
-            Books { neighbours: vec![line(2, Direction::Debit, 5)], ..Books::default() };
-        books.ended.insert(line(3, Direction::Debit, 5).rrn, line(3, Direction::Debit, 5).order);
-        let clearing: Vec<_> = (1..=3).map(|n| theirs(&line(n, Direction::Debit, 5))).collect();
+        let mut books = Books { neighbours: vec![line(2, LineKind::Debit, 5)], ..Books::default() };
+        books.ended.insert(line(3, LineKind::Debit, 5).rrn, line(3, LineKind::Debit, 5).order);
+        let clearing: Vec<_> = (1..=3).map(|n| theirs(&line(n, LineKind::Debit, 5))).collect();
         let comparison = compare(DATE, &books, &clearing, Instant(0));
         assert_eq!(
             kinds(&comparison),
@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn a_reversed_purchase_cancels_out() {
-        let mut reversal = theirs(&line(1, Direction::Credit, 5));
+        let mut reversal = theirs(&line(1, LineKind::Credit, 5));
         reversal.mti = "0420".into();
-        let clearing = [theirs(&line(1, Direction::Debit, 5)), reversal];
+        let clearing = [theirs(&line(1, LineKind::Debit, 5)), reversal];
         let comparison = compare(DATE, &Books::default(), &clearing, Instant(0));
         assert_eq!(comparison, Comparison { cancelled: 1, ..Comparison::default() });
     }

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("guichet-iso8583", &[]),
     ("guichet-bank", &["guichet-engine", "guichet-ports", "guichet-iso8583"]),
     ("guichet-provider", &["guichet-engine", "guichet-ports"]),
-    ("guichet-feeds", &["guichet-engine"]),
+    ("guichet-feeds", &["guichet-engine", "guichet-ports"]),
     ("guichet-web", &["guichet-engine", "guichet-ports"]),
     ("guichet-terminals", &["guichet-engine", "guichet-ports", "guichet-link"]),
     ("guichet-store", &["guichet-engine", "guichet-journal", "guichet-ports"]),
