@@ -16,10 +16,12 @@ use crate::terminal;
 impl Partition {
     /// Decides about a command, and writes nothing.
     ///
-    /// No events: there is nothing to write, because the same command (id and body) was accepted before or changes nothing.
+    /// No events: there is nothing to write, because the same command (id and body) was accepted before or changes
+    /// nothing. A lone `Answered` with a reject: the *No* is recorded before it leaves ([`verdict`] reads it).
     ///
     /// # Errors
-    /// The reject; the recorded one when the same command was rejected before; `IdReused` for another body.
+    /// A reject that need not be recorded: the one that was recorded for the same command before, `IdReused` for another
+    /// body, one for an entity that is not known, or one that may pass.
     pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Reject> {
         authority::check(command)?;
         if let Some(known) = self.recorded(command) {
@@ -30,22 +32,17 @@ impl Partition {
             };
         }
         let mut work = Work::new(self, command.at);
-        self.run(&mut work, command)?;
+        if let Err(reject) = self.run(&mut work, command) {
+            return self.refusal(command, reject).map(|event| vec![event]).ok_or(reject);
+        }
         if let Some(entity) = remembers(&command.body) {
-            work.push(Event::Answered(Answered {
-                entity,
-                command: command.id,
-                fingerprint: command.fingerprint,
-                reject: None,
-            }));
+            work.push(answered(command, entity, None));
         }
         work.finish()
     }
 
-    /// The event that records a reject, to be journaled before the *No* leaves; `None` when nothing needs to be
-    /// remembered (an unknown entity, a passing reason, or a reject that was recorded already).
-    #[must_use]
-    pub fn refusal(&self, command: &Command, reject: Reject) -> Option<Event> {
+    /// The event that records a reject; `None` when nothing needs to be remembered.
+    fn refusal(&self, command: &Command, reject: Reject) -> Option<Event> {
         let entity = remembers(&command.body)?;
         let known = match entity {
             Entity::Order(id) => self.state.orders.contains_key(&id),
@@ -53,13 +50,10 @@ impl Partition {
             Entity::Settlement(_) => true,
             Entity::Service(_) => false,
         };
-        let passing = reject.is_transient()
-            || matches!(reject, Reject::IdReused | Reject::Forbidden | Reject::Broken);
-        if !known || passing || self.recorded(command).is_some() {
-            return None;
-        }
-        let (id, fingerprint) = (command.id, command.fingerprint);
-        Some(Event::Answered(Answered { entity, command: id, fingerprint, reject: Some(reject) }))
+        let lasting = !reject.is_transient() && reject != Reject::Broken;
+        // An order that exists remembers its own commands, not those that tried to take its place.
+        let own = !matches!(command.body, Body::PlaceOrder(_));
+        (known && lasting && own).then(|| answered(command, entity, Some(reject)))
     }
 
     fn recorded(&self, command: &Command) -> Option<&Answered> {
@@ -316,6 +310,31 @@ fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => Err(Reject::Broken),
     }
+}
+
+fn answered(command: &Command, entity: Entity, reject: Option<Reject>) -> Event {
+    let (command, fingerprint) = (command.id, command.fingerprint);
+    Event::Answered(Answered { entity, command, fingerprint, reject })
+}
+
+/// What the decided events of a command say to its sender.
+///
+/// # Errors
+/// The reject that they record.
+pub fn verdict(command: &Command, events: &[Event]) -> Result<(), Reject> {
+    let own = events.iter().rev().find_map(|event| match event {
+        Event::Answered(answered) if answered.command == command.id => answered.reject,
+        Event::Answered(_)
+        | Event::Order(..)
+        | Event::Inventory(..)
+        | Event::Terminal(..)
+        | Event::Ledger(_)
+        | Event::Settlement(_)
+        | Event::Sent { .. }
+        | Event::Received { .. }
+        | Event::Acknowledged { .. } => None,
+    });
+    own.map_or(Ok(()), Err)
 }
 
 /// The entity that remembers a command's answer. What gateways, timers and partitions report is not remembered by id:

@@ -13,9 +13,11 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use decide::verdict;
 pub use query::AccountBalance;
 pub use route::{first_slot, slot_of};
 
+use crate::command::Body;
 use crate::ids::{
     CardTag, CommandId, OrderId, PartitionId, Reference, ServiceId, Slot, TerminalId,
 };
@@ -110,6 +112,11 @@ impl Partition {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+    /// The slot whose partition decides about a command: [`slot_of`], or for an acknowledgement the first slot.
+    #[must_use]
+    pub fn slot_of(body: &Body, _partitions: u16) -> Slot {
+        slot_of(body).unwrap_or_default()
     }
     /// Whether it owns a slot.
     #[must_use]

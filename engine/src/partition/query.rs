@@ -7,8 +7,8 @@ use crate::command::Timer;
 use crate::effect::Intent;
 use crate::event::{Account, Entity, Event, ExceptionRaised, InventoryEvent};
 use crate::ids::{
-    AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, RefundNo,
-    ServiceId, TerminalId,
+    AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, PaymentNo, Reference,
+    RefundNo, ServiceId, TerminalId,
 };
 use crate::inventory::Service;
 use crate::ledger::Balance;
@@ -137,8 +137,8 @@ impl Partition {
         self.state.terminals.get(&id)
     }
     /// Every terminal.
-    pub fn terminals(&self) -> impl Iterator<Item = &Terminal> {
-        self.state.terminals.values()
+    pub fn terminals(&self) -> impl Iterator<Item = (TerminalId, &Terminal)> {
+        self.state.terminals.iter().map(|(id, terminal)| (*id, terminal))
     }
     /// A service with allotted places.
     #[must_use]
@@ -164,20 +164,19 @@ impl Partition {
     ) -> Option<BusinessDate> {
         self.state.settlement.date(operator, acquirer)
     }
-    /// This partition's lines of an acquirer's day, sorted by operator and retrieval reference number.
+    /// This partition's lines of a day, sorted by retrieval and trace number.
     #[must_use]
-    pub fn settlement_lines(
-        &self,
-        acquirer: AcquirerId,
-        date: BusinessDate,
-    ) -> Vec<SettlementLine> {
-        let days = self.state.settlement.lines.iter();
-        let mut lines: Vec<SettlementLine> = days
-            .filter(|((_, a, d), _)| *a == acquirer && *d == date)
-            .flat_map(|(_, lines)| lines.iter().copied())
-            .collect();
-        lines.sort_by_key(|line| (line.operator, line.rrn, line.stan, line.kind));
+    pub fn settlement_lines(&self, day: DayKey) -> Vec<SettlementLine> {
+        let lines = self.state.settlement.lines.get(&day);
+        let mut lines: Vec<SettlementLine> = lines.into_iter().flatten().copied().collect();
+        lines.sort_by_key(|line| (line.rrn, line.stan, line.kind));
         lines
+    }
+    /// Batches that this partition coordinates and whose files are not written yet.
+    #[must_use]
+    pub fn open_batches(&self) -> Vec<DayKey> {
+        let batches = self.state.settlement.batches.iter();
+        batches.filter(|(_, batch)| batch.closed.is_none()).map(|(day, _)| *day).collect()
     }
     /// Batches that this partition coordinates.
     #[must_use]
@@ -194,25 +193,27 @@ impl Partition {
         self.state.settlement.exceptions.iter().map(|((day, _), exception)| (*day, exception))
     }
 
-    /// What keeps an acquirer's day open here: paid lines without ticket or refund, refunds not taken, both stamped with
-    /// that day; and payments under way, which will be stamped with the current one.
+    /// What keeps a day open here: paid lines of that day without ticket or refund, their refunds that the bank has not
+    /// taken; and, while the day is stamped, payments under way.
     #[must_use]
-    pub fn open_items(&self, acquirer: AcquirerId, date: BusinessDate) -> Vec<OpenItem> {
+    pub fn open_items(&self, day: DayKey) -> Vec<OpenItem> {
+        let (operator, acquirer, date) = day;
+        let is_today = self.business_date(operator, acquirer) == Some(date);
         let mut items = Vec::new();
-        for order in self.open_orders() {
-            let today = self.business_date(order.placed.operator, acquirer);
+        for order in self.open_orders().filter(|order| order.placed.operator == operator) {
             for (no, payment) in order.numbered_payments().filter(|(_, p)| p.acquirer == acquirer) {
                 let numbers = payment.completion.or(payment.authorization);
                 let since = numbers.map_or(order.placed.at, |n| n.at);
                 match payment.phase {
                     PaymentPhase::Completed { date: stamped, .. } if stamped == date => {
                         open_lines(order, payment, since, &mut items);
+                        open_refunds(order, no, &mut items);
                     }
                     PaymentPhase::Authorizing { .. }
                     | PaymentPhase::AwaitingPin { .. }
                     | PaymentPhase::Completing { .. }
                     | PaymentPhase::Reversing { .. }
-                        if today == Some(date) =>
+                        if is_today =>
                     {
                         let (what, amount) = (OpenKind::Payment(no), payment.amount);
                         items.push(OpenItem { order: order.id, what, amount, since });
@@ -226,7 +227,6 @@ impl Partition {
                     | PaymentPhase::Ended { .. } => {}
                 }
             }
-            open_refunds(order, acquirer, date, &mut items);
         }
         items
     }
@@ -256,18 +256,9 @@ fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &m
     }
 }
 
-fn open_refunds(
-    order: &Order,
-    acquirer: AcquirerId,
-    date: BusinessDate,
-    items: &mut Vec<OpenItem>,
-) {
+fn open_refunds(order: &Order, payment: PaymentNo, items: &mut Vec<OpenItem>) {
     for (no, refund) in (0u8..).map(RefundNo).zip(&order.refunds) {
-        let of_day = order.payment(refund.payment).is_some_and(|payment| {
-            payment.acquirer == acquirer
-                && matches!(payment.phase, PaymentPhase::Completed { date: d, .. } if d == date)
-        });
-        if of_day && refund.done.is_none() && refund.refused.is_none() {
+        if refund.payment == payment && refund.done.is_none() && refund.refused.is_none() {
             let (amount, since) = (refund.amount, refund.numbers.at);
             items.push(OpenItem { order: order.id, what: OpenKind::Refund(no), amount, since });
         }
