@@ -141,15 +141,19 @@ pub async fn run(config: DevicesTwinConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let running = start(config).await?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string(&running.ready)?)?;
-    out.flush()?;
-    drop(out);
+    announce(&running.ready)?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     running.stop().await;
+    Ok(())
+}
+
+fn announce(ready: &Ready) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(ready)?)?;
+    out.flush()?;
     Ok(())
 }
 

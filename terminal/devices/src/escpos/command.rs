@@ -203,6 +203,13 @@ pub const SERIAL_REQUEST: [u8; 3] = [0x1D, 0x49, 68];
 /// GS a 0: no status without being asked.
 pub const ASB_OFF: [u8; 3] = [0x1D, 0x61, 0];
 
+/// Says whether bytes hold what a printer takes for a real-time command even within an image or
+/// text (DLE EOT, DLE ENQ, DLE DC4).
+#[cfg(test)]
+pub(crate) fn holds_real_time(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| pair[0] == 0x10 && matches!(pair[1], 0x04 | 0x05 | 0x14))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,11 +261,4 @@ mod tests {
     fn unhex(text: &str) -> Vec<u8> {
         hex::decode(text.replace(' ', "")).unwrap()
     }
-}
-
-/// Says whether bytes hold what a printer takes for a real-time command even within an image or
-/// text (DLE EOT, DLE ENQ, DLE DC4).
-#[cfg(test)]
-pub(crate) fn holds_real_time(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|pair| pair[0] == 0x10 && matches!(pair[1], 0x04 | 0x05 | 0x14))
 }

@@ -33,8 +33,8 @@ const BUSY: u32 = 3;
 const KEYS_EXHAUSTED: u32 = 4;
 const NO_KEYS: u32 = 5;
 
-/// A key of the pad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A key of the pad; has no `Debug`, for digits make a PIN.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Key {
     /// A digit, 0 to 9.
     Digit(u8),

@@ -99,6 +99,19 @@ impl Books {
         }
     }
 
+    /// Looks into the exit as the power comes back: a ticket that was cut and not seen yet lies
+    /// there. Says whether there was one.
+    pub fn see_exit(&mut self) -> bool {
+        let number = self.prints;
+        let lies_there = self.exit.is_none()
+            && self.jobs.iter().any(|job| job.state == "C" && job.count == number);
+        if lies_there {
+            self.exit = Some(number);
+            self.fate(number, "E");
+        }
+        lies_there
+    }
+
     /// The answer to DLE EOT 74.
     pub fn memory(&self) -> String {
         let mut text = format!("J{}", self.prints);
@@ -139,6 +152,10 @@ mod tests {
         books.fate(1, "T");
         assert_eq!(memory(&books), "J1;bb,Sj,1;aa,T,1");
         assert_eq!(books.cut(), (2, None), "a cut without a job is counted too");
+        books.begin("ee");
+        assert_eq!((books.cut().0, books.exit), (3, None));
+        assert!(books.see_exit() && !books.see_exit());
+        assert_eq!((books.exit, books.jobs[0].state.as_str()), (Some(3), "E"));
         books.begin("cc");
         books.begin("dd");
         assert_eq!(books.spoiled, 2);

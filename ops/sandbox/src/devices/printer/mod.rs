@@ -92,7 +92,9 @@ impl Printer {
         paper_dir: PathBuf,
     ) -> anyhow::Result<Arc<Printer>> {
         let mut books: Books = keep::load(&books_path)?;
-        if books.spoil_open('w') {
+        let spoiled = books.spoil_open('w');
+        let seen = profile.has_exit && books.see_exit();
+        if spoiled || seen {
             keep::save(&books_path, &books)?;
         }
         let (state, wake) = (Mutex::new(State::new(books)), Notify::new());

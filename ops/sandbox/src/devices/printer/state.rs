@@ -73,7 +73,7 @@ impl State {
             1 => bit(self.stands(), 3),
             2 => bit(cover, 2) | bit(out, 5) | bit(jam || cutter, 6),
             3 => bit(jam, 2) | bit(cutter, 3),
-            _ => u8::from(near) * 0x0C | u8::from(out) * 0x60,
+            _ => (u8::from(near) * 0x0C) | (u8::from(out) * 0x60),
         }
     }
 
@@ -97,7 +97,7 @@ impl State {
     /// The answer to GS r 1.
     pub fn paper_bits(&self) -> u8 {
         let [_, out, _, _, near] = self.bits();
-        u8::from(near) * 0x03 | u8::from(out) * 0x0C
+        (u8::from(near) * 0x03) | (u8::from(out) * 0x0C)
     }
 }
 
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn status_bytes_show_the_state() {
-        type Change = fn(&mut State);
-        // Answers to DLE EOT 1 to 4, the last four bytes of the full status, the automatic one.
-        let table: [(Change, [u8; 4], [u8; 4], [u8; 4]); 6] = [
+        type Row = (fn(&mut State), [u8; 4], [u8; 4], [u8; 4]);
+        // What happens; answers to DLE EOT 1 to 4, the last four bytes of the full status, the automatic one.
+        let table: [Row; 6] = [
             (|_| (), [0x12, 0x12, 0x12, 0x12], [0; 4], [0x10, 0, 0, 0]),
             (
                 |state| state.books.stops.jammed = true,
