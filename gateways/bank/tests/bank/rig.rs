@@ -19,6 +19,8 @@ use guichet_iso8583::Dialect;
 use guichet_ports::bank::{BankPort, BankRequest, BankWatch, WireRecord};
 use guichet_sandbox::bank::data::BankData;
 use guichet_sandbox::bank::{BankTwinConfig, Host, Running, TEST_ZONE_MASTER_KEY, start};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::keys::{self, TestKeys};
 
@@ -184,9 +186,20 @@ impl Rig {
         Rig { gateway, watch, twin: None, dialect, stan: AtomicU32::new(1) }
     }
 
+    /// Stops both. With `GUICHET_CAPTURE_DIR` set, what went over the wire is left there for a
+    /// judge (`tests/judges/iso8583_judge.py`).
     pub async fn stop(self) {
         self.gateway.stop().await;
         if let Some(twin) = self.twin {
+            if let Some(folder) = std::env::var_os("GUICHET_CAPTURE_DIR") {
+                let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+                let name = format!("{}-{test}.hex", self.dialect.name());
+                let lines: Vec<String> = twin
+                    .host
+                    .with_wire(|wire| wire.frames().map(|frame| frame.hex.clone()).collect());
+                std::fs::write(std::path::Path::new(&folder).join(name), lines.join("\n") + "\n")
+                    .expect("capture");
+            }
             twin.stop().await;
         }
     }
@@ -197,6 +210,23 @@ impl Rig {
 
     pub fn is_up(&self) -> bool {
         self.gateway.is_up(self.acquirer())
+    }
+
+    /// Asks the twin's back office; gives status and body.
+    pub async fn http(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let address = self.twin.as_ref().expect("a twin").admin_addr;
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: bank\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("status");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("body");
+        (status, body.to_string())
     }
 
     pub fn host(&self) -> &Host {
