@@ -1,0 +1,257 @@
+//! Exchanges with the outside as futures: what they are asked, how often, and the command that brings the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guichet_engine::command::{BankExchange, BankOutcome, Body, ProviderOutcome, ProviderStep};
+use guichet_engine::effect::{BankIntent, BankOp, ProviderIntent, ProviderOp, TerminalIntent};
+use guichet_engine::ids::CommandId;
+use guichet_ports::bank::BankRequest;
+use guichet_ports::center::Refused;
+use guichet_ports::secret::{PinEntry, SealedSwipe};
+use guichet_ports::terminals::Told;
+use tracing::Instrument;
+
+use crate::flights::{Backoff, Flight, FlightKey};
+use crate::limits::TELL_PATIENCE_MS;
+use crate::meters;
+use crate::shell::{Shared, internal};
+
+/// The secrets of one attempt, on their way to the bank gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Attempted {
+    pub swipe: Option<SealedSwipe>,
+    pub pin: Option<PinEntry>,
+}
+
+pub(crate) fn provider_step(op: &ProviderOp) -> ProviderStep {
+    match op {
+        ProviderOp::Hold { .. } => ProviderStep::Hold,
+        ProviderOp::Confirm { .. } => ProviderStep::Confirm,
+        ProviderOp::Release { .. } => ProviderStep::Release,
+        ProviderOp::Refund { .. } => ProviderStep::Refund,
+    }
+}
+
+pub(crate) fn provider_key(intent: &ProviderIntent) -> FlightKey {
+    let hold = intent.hold;
+    FlightKey::Provider(hold.line, hold.attempt, provider_step(&intent.op))
+}
+
+fn exchange_of(op: &BankOp) -> BankExchange {
+    match op {
+        BankOp::Authorize { .. } => BankExchange::Authorize,
+        BankOp::Complete { pin_try, .. } => BankExchange::Complete { pin_try: *pin_try },
+        BankOp::Reverse { step, .. } => BankExchange::Reverse(*step),
+        BankOp::Refund { refund, .. } => BankExchange::Refund(*refund),
+    }
+}
+
+pub(crate) fn bank_key(intent: &BankIntent) -> FlightKey {
+    FlightKey::Bank(intent.payment, exchange_of(&intent.op))
+}
+
+fn span(what: &'static str, cause: Option<CommandId>) -> tracing::Span {
+    match cause {
+        Some(id) => tracing::info_span!("exchange", what, correlation = %id),
+        None => tracing::info_span!("exchange", what),
+    }
+}
+
+/// Asks a provider until it says Yes or No, and reports that.
+pub(crate) async fn ask_provider(
+    shared: Arc<Shared>,
+    intent: ProviderIntent,
+    cause: Option<CommandId>,
+    flight: Flight,
+) {
+    let span = span("provider", cause);
+    async {
+        let mut backoff = backoff(&shared);
+        let outcome = loop {
+            let Some(outcome) = provider_once(&shared, &intent, cause).await else { return };
+            if outcome != ProviderOutcome::InDoubt {
+                break outcome;
+            }
+            meters::retried("provider");
+            tracing::warn!(hold = %intent.hold, "a provider's answer was not had; it is asked again");
+            backoff.wait().await;
+        };
+        // Before the report: what the report leads to may be the same question again.
+        drop(flight);
+        let hold = intent.hold;
+        let body = Body::ProviderAnswered {
+            order: hold.order,
+            line: hold.line,
+            attempt: hold.attempt,
+            op: provider_step(&intent.op),
+            outcome,
+        };
+        report(&shared, body, "provider").await;
+    }
+    .instrument(span)
+    .await;
+}
+
+/// One try; `None` when the shell stops.
+async fn provider_once(
+    shared: &Arc<Shared>,
+    intent: &ProviderIntent,
+    cause: Option<CommandId>,
+) -> Option<ProviderOutcome> {
+    let ports = shared.ports().filter(|_| !shared.stopping())?;
+    let Some(port) = ports.providers.get(&intent.product.provider).cloned() else {
+        tracing::error!(provider = %intent.product.provider, "no gateway for this provider");
+        return Some(ProviderOutcome::InDoubt);
+    };
+    let asked = intent.clone();
+    // On a task of its own, so that a gateway that panics is an answer that was not had.
+    let answer = shared.io.spawn(async move { port.ask(asked, cause).await });
+    Some(answer.await.unwrap_or_else(|_| {
+        meters::panicked("provider_port");
+        ProviderOutcome::InDoubt
+    }))
+}
+
+/// Carries an authorization or completion out once, and reports what became of it.
+pub(crate) async fn ask_bank_once(
+    shared: Arc<Shared>,
+    intent: BankIntent,
+    cause: Option<CommandId>,
+    secrets: Attempted,
+    flight: Flight,
+) {
+    let span = span("bank", cause);
+    async {
+        let outcome = if secrets_missing(&intent.op, &secrets) {
+            // A message that carried them is never rebuilt: nothing is written, and the card is asked for again.
+            BankOutcome::NotSent
+        } else {
+            let request = BankRequest {
+                intent: intent.clone(),
+                cause,
+                swipe: secrets.swipe,
+                pin: secrets.pin,
+            };
+            match bank_once(&shared, request).await {
+                Some(outcome) => outcome,
+                None => return,
+            }
+        };
+        report(&shared, answered(&intent, outcome), "bank").await;
+        // After the report: until then the order waits for this answer and nothing else.
+        drop(flight);
+    }
+    .instrument(span)
+    .await;
+}
+
+fn secrets_missing(op: &BankOp, secrets: &Attempted) -> bool {
+    match op {
+        BankOp::Authorize { .. } => secrets.swipe.is_none(),
+        BankOp::Complete { .. } => secrets.swipe.is_none() || secrets.pin.is_none(),
+        BankOp::Reverse { .. } | BankOp::Refund { .. } => false,
+    }
+}
+
+/// Repeats a reversal or refund until the bank says Yes or No, and reports that.
+pub(crate) async fn ask_bank_until_answered(
+    shared: Arc<Shared>,
+    intent: BankIntent,
+    cause: Option<CommandId>,
+    flight: Flight,
+) {
+    let span = span("bank", cause);
+    async {
+        let mut backoff = backoff(&shared);
+        let outcome = loop {
+            let request = BankRequest { intent: intent.clone(), cause, swipe: None, pin: None };
+            let Some(outcome) = bank_once(&shared, request).await else { return };
+            match outcome {
+                BankOutcome::Yes { .. } | BankOutcome::No { .. } => break outcome,
+                BankOutcome::InDoubt | BankOutcome::NotSent => {
+                    meters::retried("bank");
+                    backoff.wait().await;
+                }
+            }
+        };
+        drop(flight);
+        report(&shared, answered(&intent, outcome), "bank").await;
+    }
+    .instrument(span)
+    .await;
+}
+
+/// One exchange; `None` when the shell stops before it began.
+async fn bank_once(shared: &Arc<Shared>, request: BankRequest) -> Option<BankOutcome> {
+    let ports = shared.ports().filter(|_| !shared.stopping())?;
+    let acquirer = request.intent.acquirer;
+    let Some(port) = ports.banks.get(&acquirer).cloned() else {
+        tracing::error!(%acquirer, "no gateway for this acquirer");
+        return Some(BankOutcome::NotSent);
+    };
+    let answer = shared.io.spawn(async move { port.exchange(request).await });
+    Some(answer.await.unwrap_or_else(|_| {
+        meters::panicked("bank_port");
+        BankOutcome::InDoubt
+    }))
+}
+
+fn answered(intent: &BankIntent, outcome: BankOutcome) -> Body {
+    Body::BankAnswered {
+        order: intent.order,
+        payment: intent.payment,
+        exchange: exchange_of(&intent.op),
+        outcome,
+    }
+}
+
+/// Tells terminals something; one who panics or takes too long is one who was not surely told.
+pub(crate) fn tell(
+    shared: &Arc<Shared>,
+    intent: TerminalIntent,
+    cause: Option<CommandId>,
+) -> impl Future<Output = Told> + 'static {
+    let told = shared.ports().filter(|_| !shared.stopping()).map(|ports| {
+        let patience = Duration::from_millis(TELL_PATIENCE_MS);
+        let span = span("terminal", cause);
+        let port = Arc::clone(&ports.terminals);
+        shared.io.spawn(
+            async move { tokio::time::timeout(patience, port.tell(intent, cause)).await }
+                .instrument(span),
+        )
+    });
+    async move {
+        match told {
+            // The shell stops; the next start finds out.
+            None => Told::Sent,
+            Some(told) => match told.await {
+                Ok(Ok(told)) => told,
+                Ok(Err(_elapsed)) => Told::Sent,
+                Err(_panicked) => {
+                    meters::panicked("terminals_port");
+                    Told::Sent
+                }
+            },
+        }
+    }
+}
+
+/// Brings an answer to its partition, and does not let go before it is durable or of no use.
+pub(crate) async fn report(shared: &Arc<Shared>, body: Body, port: &'static str) {
+    let command = internal(body, shared.config.clock.now());
+    match shared.insist(command).await {
+        Ok(_) => {}
+        Err(Refused::Rejected(reject)) => {
+            meters::stale_answer(port);
+            tracing::warn!(port, code = reject.code(), "an answer found nobody waiting");
+        }
+        Err(Refused::Busy | Refused::Stopped) => {
+            tracing::warn!(port, "an answer came after the center stopped");
+        }
+    }
+}
+
+fn backoff(shared: &Shared) -> Backoff {
+    Backoff::new(shared.config.retry_first_ms, shared.config.retry_longest_ms)
+}

@@ -1,0 +1,254 @@
+//! The router of one actor thread: takes vectors of effects and hands each to the actor whose it is.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::fut::ActorFutureExt;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
+use guichet_engine::command::Body;
+use guichet_engine::effect::{Effect, Intent};
+use guichet_engine::event::Entity;
+use guichet_engine::ids::{OrderId, TerminalId};
+use guichet_engine::settlement::DayKey;
+
+use super::batch::{BatchActor, BatchMail};
+use super::order::{OrderActor, OrderMail};
+use super::roster::{Presence, Roster};
+use super::terminal::{TerminalActor, TerminalMail};
+use crate::handoff::Routed;
+use crate::limits::{
+    BATCH_LOOK_MS, BATCH_MAILBOX, ORDER_MAILBOX, PANICS_BEFORE_PARK, PARKED_AFTER_PANICS,
+    REBUILD_FIRST_MS, TERMINAL_MAILBOX, WAITING_AGAIN_MS, WAITING_MAX,
+};
+use crate::meters;
+use crate::shell::{Shared, internal};
+
+/// There is something to do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Wake;
+
+/// One actor thread's router. It keeps the rosters, and what it knows of orders whose actor panicked.
+pub(crate) struct Router {
+    shared: Arc<Shared>,
+    thread: usize,
+    orders: Roster<OrderId, OrderActor, OrderMail>,
+    terminals: Roster<TerminalId, TerminalActor, TerminalMail>,
+    batches: Roster<DayKey, BatchActor, BatchMail>,
+    panics: HashMap<OrderId, u32>,
+    parked: HashSet<OrderId>,
+    again: bool,
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+}
+
+impl Router {
+    pub(crate) fn new(shared: Arc<Shared>, thread: usize, ctx: &mut Context<Self>) -> Self {
+        let address = ctx.address();
+        Self {
+            shared,
+            thread,
+            orders: Roster::new("order", address.clone()),
+            terminals: Roster::new("terminal", address.clone()),
+            batches: Roster::new("settlement_batch", address),
+            panics: HashMap::new(),
+            parked: HashSet::new(),
+            again: false,
+        }
+    }
+
+    fn work(&mut self, ctx: &mut Context<Self>) {
+        for order in self.orders.bury() {
+            self.fallen(order, ctx);
+        }
+        // A terminal's next instruction and a batch's next news spawn them anew.
+        for terminal in self.terminals.bury() {
+            tracing::error!(%terminal, "a terminal's actor panicked");
+        }
+        for day in self.batches.bury() {
+            tracing::error!(?day, "a settlement batch's actor panicked");
+            self.look_later(day, ctx);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.orders.again(|order, presence| spawn_order(&shared, order, presence));
+        self.terminals.again(|terminal, presence| spawn_terminal(&shared, terminal, presence));
+        self.batches.again(|batch, presence| spawn_batch(&shared, batch, presence));
+        while self.waiting() < WAITING_MAX && self.shared.ports().is_some() {
+            let Some(vector) = self.shared.handoffs.take(self.thread) else { break };
+            for routed in vector {
+                self.route(routed, ctx);
+            }
+        }
+        if self.waiting() > 0 && !self.again {
+            self.again = true;
+            ctx.run_later(Duration::from_millis(WAITING_AGAIN_MS), |router, ctx| {
+                router.again = false;
+                router.work(ctx);
+            });
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.orders.waiting() + self.terminals.waiting() + self.batches.waiting()
+    }
+
+    fn route(&mut self, routed: Routed, ctx: &mut Context<Self>) {
+        match routed {
+            Routed::Secrets { order, secrets } => self.order(order, OrderMail::Secrets(secrets)),
+            Routed::Forget(order) => self.order(order, OrderMail::Forget),
+            Routed::Parked(order) => {
+                self.parked.insert(order);
+                self.order(order, OrderMail::Forget);
+            }
+            Routed::Unparked(order) => {
+                self.parked.remove(&order);
+                self.panics.remove(&order);
+                self.rebuild(order, Duration::ZERO, ctx);
+            }
+            Routed::TerminalUp(terminal) => self.terminal(terminal, TerminalMail::Up),
+            Routed::TerminalGone { terminal, revoked } => {
+                self.terminal(terminal, TerminalMail::Gone { revoked });
+            }
+            Routed::Batch(day) => {
+                let shared = Arc::clone(&self.shared);
+                self.batches.send(day, BatchMail, |presence| spawn_batch(&shared, day, presence));
+            }
+            Routed::Effect(effect) => self.effect(effect),
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        let order = match &effect.intent {
+            Intent::Provider(asked) => asked.hold.order,
+            Intent::Bank(asked) => asked.order,
+            Intent::Rest(order) => {
+                self.panics.remove(order);
+                *order
+            }
+            Intent::Terminal(told) => match told.terminal {
+                None => told.order,
+                Some(terminal) => {
+                    self.terminal(terminal, TerminalMail::Tell(effect));
+                    return;
+                }
+            },
+            // The partition loop passes these on itself.
+            Intent::Deliver { .. } | Intent::Schedule { .. } => return,
+        };
+        // What a parked order asks for is asked again when it is set going.
+        if !self.parked.contains(&order) {
+            self.order(order, OrderMail::Carry(effect));
+        }
+    }
+
+    fn order(&mut self, order: OrderId, mail: OrderMail) {
+        let shared = Arc::clone(&self.shared);
+        self.orders.send(order, mail, |presence| spawn_order(&shared, order, presence));
+    }
+
+    fn terminal(&mut self, terminal: TerminalId, mail: TerminalMail) {
+        let shared = Arc::clone(&self.shared);
+        self.terminals.send(terminal, mail, |presence| spawn_terminal(&shared, terminal, presence));
+    }
+
+    /// An order's actor panicked: it is rebuilt from the journal, and after too many panics set aside.
+    fn fallen(&mut self, order: OrderId, ctx: &mut Context<Self>) {
+        let panics = self.panics.entry(order).or_default();
+        *panics += 1;
+        let panics = *panics;
+        tracing::error!(%order, panics, "an order's actor panicked");
+        if panics < PANICS_BEFORE_PARK {
+            let wait = REBUILD_FIRST_MS << panics.min(10);
+            self.rebuild(order, Duration::from_millis(wait), ctx);
+            return;
+        }
+        self.parked.insert(order);
+        meters::parked();
+        let body = Body::Park { order, reason: PARKED_AFTER_PANICS };
+        let park = internal(body, self.shared.config.clock.now());
+        let shared = Arc::clone(&self.shared);
+        self.shared.io.spawn(async move {
+            if let Err(refused) = shared.insist(park).await {
+                tracing::error!(%order, %refused, "an order could not be parked");
+            }
+        });
+    }
+
+    /// Asks the partition what of the order is open, and carries that out anew.
+    fn rebuild(&mut self, order: OrderId, wait: Duration, ctx: &mut Context<Self>) {
+        let shared = Arc::clone(&self.shared);
+        let open = async move {
+            tokio::time::sleep(wait).await;
+            open_effects(&shared, order).await
+        };
+        ctx.spawn(open.into_actor(self).map(|effects, router, _| {
+            for effect in effects {
+                router.effect(effect);
+            }
+        }));
+    }
+
+    fn look_later(&mut self, day: DayKey, ctx: &mut Context<Self>) {
+        ctx.run_later(Duration::from_millis(BATCH_LOOK_MS), move |router, ctx| {
+            router.route(Routed::Batch(day), ctx);
+        });
+    }
+}
+
+/// The open repeatable effects of an order. A once-effect that nobody carries any more is in doubt, and said so first.
+async fn open_effects(shared: &Arc<Shared>, order: OrderId) -> Vec<Effect> {
+    let partition = order.slot.partition(shared.partitions());
+    let entity = Entity::Order(order);
+    let doubtful = shared.ask(partition, move |state| state.restarted().contains(&entity)).await;
+    if doubtful == Some(true) && !shared.flights.once_open(order) {
+        let restarted = internal(Body::Restarted { entity }, shared.config.clock.now());
+        // Refused when its answer came meanwhile.
+        shared.deliver(restarted).await.ok();
+    }
+    let open = shared.ask(partition, move |state| state.outstanding_of(order));
+    let open = open.await.unwrap_or_default();
+    open.into_iter().map(|intent| Effect { cause: None, intent }).collect()
+}
+
+fn spawn_order(
+    shared: &Arc<Shared>,
+    order: OrderId,
+    presence: Presence<OrderId>,
+) -> Addr<OrderActor> {
+    let shared = Arc::clone(shared);
+    OrderActor::create(move |ctx| {
+        ctx.set_mailbox_capacity(ORDER_MAILBOX);
+        OrderActor::new(order, shared, presence)
+    })
+}
+
+fn spawn_terminal(
+    shared: &Arc<Shared>,
+    terminal: TerminalId,
+    presence: Presence<TerminalId>,
+) -> Addr<TerminalActor> {
+    let shared = Arc::clone(shared);
+    TerminalActor::create(move |ctx| {
+        ctx.set_mailbox_capacity(TERMINAL_MAILBOX);
+        TerminalActor::new(terminal, shared, presence)
+    })
+}
+
+fn spawn_batch(shared: &Arc<Shared>, day: DayKey, presence: Presence<DayKey>) -> Addr<BatchActor> {
+    let shared = Arc::clone(shared);
+    BatchActor::create(move |ctx| {
+        ctx.set_mailbox_capacity(BATCH_MAILBOX);
+        BatchActor::new(day, shared, presence)
+    })
+}
+
+impl Handler<Wake> for Router {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.work(ctx);
+    }
+}

@@ -1,0 +1,236 @@
+//! Where a partition's batches are kept: the segment log, or memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use guichet_engine::ids::PartitionId;
+use guichet_journal::{Batch, StoredError, decode_batch, encode_batch};
+use guichet_journal::{DiskFiles, FileLayer, Log, LogError, LogOptions, Reader};
+use parking_lot::Mutex;
+
+/// Why a journal failed. After a failed append the partition stops.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalFault {
+    /// The log refused or failed.
+    #[error("the journal's log failed")]
+    Log(#[from] LogError),
+    /// A batch does not encode, or a record does not decode.
+    #[error("record {sequence} of the journal has the wrong form")]
+    Form {
+        /// The record.
+        sequence: u64,
+        /// What is wrong with it.
+        source: StoredError,
+    },
+    /// The directory was made with another number of partitions.
+    #[error("the data directory has {found} partitions, the configuration says {asked}")]
+    PartitionCount {
+        /// Partitions found.
+        found: u16,
+        /// Partitions configured.
+        asked: u16,
+    },
+    /// The directory cannot be read.
+    #[error("the journal's directory cannot be read")]
+    Directory(#[source] std::io::Error),
+    /// A fault that a test or rehearsal asked for.
+    #[error("the append failed as it was told to")]
+    Injected,
+}
+
+/// One partition's journal.
+pub trait Journal: Send {
+    /// Gives every record in order and returns the last sequence (0 when empty). Called once, before the first append.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault>;
+
+    /// Appends one batch with one write and one sync; returns its sequence when it is durable.
+    ///
+    /// # Errors
+    /// After any error it is not known whether the batch is durable, and nothing more may be appended.
+    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault>;
+}
+
+/// The journal on disk.
+pub struct SegmentJournal {
+    log: Log,
+    files: Arc<dyn FileLayer>,
+}
+
+impl SegmentJournal {
+    /// Opens one partition's log, or makes it.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open(
+        files: Arc<dyn FileLayer>,
+        dir: &Path,
+        partition: PartitionId,
+        options: LogOptions,
+    ) -> Result<Self, JournalFault> {
+        let (log, opened) = Log::open(Arc::clone(&files), dir, u32::from(partition.0), options)?;
+        if opened.cut_bytes > 0 {
+            tracing::warn!(%partition, bytes = opened.cut_bytes, "cut off a torn append at the end of the journal");
+        }
+        Ok(Self { log, files })
+    }
+}
+
+impl Journal for SegmentJournal {
+    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
+        let mut reader =
+            Reader::open(Arc::clone(&self.files), self.log.dir(), self.log.partition())?;
+        let mut last = 0;
+        while let Some(record) = reader.next_record()? {
+            let sequence = record.sequence;
+            let batch = decode_batch(&record.payload)
+                .map_err(|source| JournalFault::Form { sequence, source })?;
+            each(sequence, batch);
+            last = sequence;
+        }
+        Ok(last)
+    }
+
+    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+        let sequence = self.log.next_sequence();
+        let bytes =
+            encode_batch(batch).map_err(|source| JournalFault::Form { sequence, source })?;
+        Ok(self.log.append(&bytes)?.sequence)
+    }
+}
+
+/// The directory of a partition's log inside the journal's directory.
+fn partition_dir(number: u16) -> String {
+    format!("p{number:03}")
+}
+
+/// Opens the logs of all partitions in `dir`; the number of partitions is fixed when the directory is made.
+///
+/// # Errors
+/// [`JournalFault::PartitionCount`], or as [`SegmentJournal::open`].
+pub fn open_segments(
+    dir: &Path,
+    partitions: u16,
+    options: &LogOptions,
+) -> Result<Vec<Box<dyn Journal>>, JournalFault> {
+    std::fs::create_dir_all(dir).map_err(JournalFault::Directory)?;
+    let mut found = 0u16;
+    while dir.join(partition_dir(found)).is_dir() {
+        found += 1;
+    }
+    if found != 0 && found != partitions {
+        return Err(JournalFault::PartitionCount { found, asked: partitions });
+    }
+    let files: Arc<dyn FileLayer> = Arc::new(DiskFiles);
+    (0..partitions)
+        .map(|number| {
+            let dir = dir.join(partition_dir(number));
+            let partition = PartitionId(number);
+            let journal =
+                SegmentJournal::open(Arc::clone(&files), &dir, partition, options.clone())?;
+            Ok(Box::new(journal) as Box<dyn Journal>)
+        })
+        .collect()
+}
+
+/// What a memory journal does at an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Injected {
+    /// The record is lost and the append fails.
+    Lose,
+    /// The record is kept and the append fails: as when the power goes between the sync and its answer.
+    Keep,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    partitions: Vec<Vec<Batch>>,
+    appends: u64,
+    fail: Option<(u64, Injected)>,
+}
+
+/// The records of all partitions in memory: what is left when the engine that wrote them is gone.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    memory: Arc<Mutex<Memory>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(partitions: u16) -> Self {
+        let memory =
+            Memory { partitions: vec![Vec::new(); usize::from(partitions)], ..Memory::default() };
+        Self { memory: Arc::new(Mutex::new(memory)) }
+    }
+
+    /// Journals for a new engine; an engine that still runs on older ones must be gone.
+    #[must_use]
+    pub fn journals(&self) -> Vec<Box<dyn Journal>> {
+        let count = self.memory.lock().partitions.len();
+        (0..count)
+            .map(|partition| {
+                Box::new(MemoryJournal { store: self.clone(), partition, failed: false })
+                    as Box<dyn Journal>
+            })
+            .collect()
+    }
+
+    /// Makes the append number `n` (from 1, over all partitions and engines) fail; `kept` when its record survives.
+    pub fn fail_append(&self, n: u64, kept: bool) {
+        let how = if kept { Injected::Keep } else { Injected::Lose };
+        self.memory.lock().fail = Some((n, how));
+    }
+
+    /// Appends that were tried so far.
+    #[must_use]
+    pub fn appends(&self) -> u64 {
+        self.memory.lock().appends
+    }
+
+    /// A copy of a partition's records.
+    #[must_use]
+    pub fn batches(&self, partition: PartitionId) -> Vec<Batch> {
+        self.memory.lock().partitions.get(usize::from(partition.0)).cloned().unwrap_or_default()
+    }
+}
+
+/// One partition's journal in memory.
+#[derive(Debug)]
+pub struct MemoryJournal {
+    store: MemoryStore,
+    partition: usize,
+    failed: bool,
+}
+
+impl Journal for MemoryJournal {
+    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
+        let batches = self.store.memory.lock().partitions[self.partition].clone();
+        let mut last = 0;
+        for batch in batches {
+            last += 1;
+            each(last, batch);
+        }
+        Ok(last)
+    }
+
+    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+        let mut memory = self.store.memory.lock();
+        memory.appends += 1;
+        let failing = memory.fail.filter(|(n, _)| *n == memory.appends).map(|(_, how)| how);
+        if self.failed || failing == Some(Injected::Lose) {
+            self.failed = true;
+            return Err(JournalFault::Injected);
+        }
+        let records = &mut memory.partitions[self.partition];
+        records.push(batch.clone());
+        let sequence = records.len() as u64;
+        if failing == Some(Injected::Keep) {
+            self.failed = true;
+            return Err(JournalFault::Injected);
+        }
+        Ok(sequence)
+    }
+}

@@ -1,0 +1,151 @@
+//! A partition's inbox: bounded lanes, and the writer's word.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::batch::Item;
+use crate::journal::JournalFault;
+use crate::limits::INBOX_ANSWERS_FACTOR;
+
+/// Which bound an item is under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Commands of people, agents and terminals: told *busy* first.
+    Commands,
+    /// Answers of outside systems, ticks and reads: tried again when there is no room.
+    Answers,
+    /// What partitions say to each other: bounded by one delivery in flight per pair.
+    Partitions,
+}
+
+/// Why an item was not taken.
+#[derive(Debug)]
+pub(crate) enum NotTaken {
+    /// No room in its lane.
+    Busy(Item),
+    /// The partition is stopped.
+    Stopped,
+}
+
+/// What the loop took out.
+#[derive(Default)]
+pub(crate) struct Taken {
+    /// The writer's word about the batch in flight.
+    pub written: Option<Result<u64, JournalFault>>,
+    /// Items, the partitions' own first.
+    pub items: Vec<Item>,
+    /// The inbox is closed and empty.
+    pub over: bool,
+}
+
+#[derive(Default)]
+struct Queues {
+    partitions: VecDeque<Item>,
+    others: VecDeque<Item>,
+    written: Option<Result<u64, JournalFault>>,
+    closed: bool,
+}
+
+impl Queues {
+    fn len(&self) -> usize {
+        self.partitions.len() + self.others.len()
+    }
+}
+
+/// A partition's inbox.
+pub(crate) struct Inbox {
+    queues: Mutex<Queues>,
+    ready: Condvar,
+    commands_max: usize,
+}
+
+impl Inbox {
+    pub(crate) fn new(commands_max: usize) -> Self {
+        Self { queues: Mutex::default(), ready: Condvar::new(), commands_max }
+    }
+
+    /// Puts an item in, or gives it back.
+    pub(crate) fn put(&self, lane: Lane, item: Item) -> Result<(), NotTaken> {
+        let mut queues = self.queues.lock();
+        if queues.closed {
+            drop(queues);
+            // Outside the lock: an item that is dropped may speak to an inbox, this one too.
+            drop(item);
+            return Err(NotTaken::Stopped);
+        }
+        let bound = match lane {
+            Lane::Commands => self.commands_max,
+            Lane::Answers => self.commands_max.saturating_mul(INBOX_ANSWERS_FACTOR),
+            Lane::Partitions => usize::MAX,
+        };
+        match lane {
+            Lane::Partitions => queues.partitions.push_back(item),
+            Lane::Commands | Lane::Answers if queues.others.len() < bound => {
+                queues.others.push_back(item);
+            }
+            Lane::Commands | Lane::Answers => return Err(NotTaken::Busy(item)),
+        }
+        drop(queues);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Tells the loop what became of the batch in flight.
+    pub(crate) fn written(&self, result: Result<u64, JournalFault>) {
+        self.queues.lock().written = Some(result);
+        self.ready.notify_one();
+    }
+
+    /// Takes up to `room` items; waits until there is something to do, or until `deadline`.
+    pub(crate) fn take(&self, room: usize, deadline: Option<Instant>) -> Taken {
+        let mut queues = self.queues.lock();
+        loop {
+            let work = queues.written.is_some()
+                || (room > 0 && queues.len() > 0)
+                || (queues.closed && queues.len() == 0);
+            if work {
+                break;
+            }
+            match deadline {
+                None => self.ready.wait(&mut queues),
+                Some(at) => {
+                    if self.ready.wait_until(&mut queues, at).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        let own = room.min(queues.partitions.len());
+        let mut items: Vec<Item> = queues.partitions.drain(..own).collect();
+        let more = (room - own).min(queues.others.len());
+        items.extend(queues.others.drain(..more));
+        let over = queues.closed && queues.len() == 0;
+        Taken { written: queues.written.take(), items, over }
+    }
+
+    /// Items that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.queues.lock().len()
+    }
+
+    /// Refuses everything from now on; what waits is still worked off.
+    pub(crate) fn close(&self) {
+        self.queues.lock().closed = true;
+        self.ready.notify_one();
+    }
+
+    /// Refuses everything from now on and drops what waits, which tells everybody *stopped*.
+    pub(crate) fn abort(&self) {
+        let dropped = {
+            let mut queues = self.queues.lock();
+            queues.closed = true;
+            let queues = &mut *queues;
+            (std::mem::take(&mut queues.partitions), std::mem::take(&mut queues.others))
+        };
+        // Outside the lock: an item that is dropped may speak to another inbox.
+        drop(dropped);
+        self.ready.notify_one();
+    }
+}

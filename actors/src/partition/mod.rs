@@ -1,0 +1,13 @@
+//! The partition loop: one thread that decides, one that appends, and nothing released before the append returned.
+
+mod batch;
+mod courier;
+mod inbox;
+mod places;
+mod run;
+mod watch;
+mod writer;
+
+pub(crate) use batch::{Ask, Item, Reply};
+pub(crate) use inbox::{Inbox, Lane, NotTaken};
+pub(crate) use run::{Outlets, Running, start};

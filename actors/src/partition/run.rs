@@ -1,0 +1,457 @@
+//! The loop itself: take, decide, evolve, hand to the writer, release.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant as Moment;
+
+use guichet_engine::command::{Body, Command};
+use guichet_engine::effect::{Effect, Intent};
+use guichet_engine::event::Event;
+use guichet_engine::ids::{CommandId, PartitionId};
+use guichet_engine::partition::{Partition, verdict};
+use guichet_engine::reject::Reject;
+use guichet_journal::{Batch, Entry};
+use guichet_ports::center::{Accepted, Refused, Secrets};
+use guichet_ports::ticket_information::TicketInformation;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::batch::{Item, Pending, PlaceNote, Postmark, Release, Reply};
+use super::courier::Courier;
+use super::inbox::{Inbox, Lane};
+use super::places;
+use super::watch::Watchers;
+use super::writer::Writer;
+use crate::clock::Clock;
+use crate::config::StartError;
+use crate::handoff::{Handoffs, Routed, news};
+use crate::journal::{Journal, JournalFault};
+use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX};
+use crate::meters;
+use crate::shell::{PartitionState, internal};
+use crate::timers::Timers;
+
+/// Where a partition's releases go.
+#[derive(Clone)]
+pub(crate) struct Outlets {
+    pub handoffs: Arc<Handoffs>,
+    pub timers: Arc<Timers>,
+    pub peers: Arc<[Arc<Inbox>]>,
+    pub clock: Arc<Clock>,
+}
+
+/// A partition's threads.
+pub(crate) struct Running {
+    pub thread: JoinHandle<()>,
+    pub state: Arc<Mutex<PartitionState>>,
+}
+
+/// Why the loop ends before it is told to.
+enum Halt {
+    Journal(JournalFault),
+    Evolve,
+    Writer,
+}
+
+struct PartitionLoop {
+    id: PartitionId,
+    state: Partition,
+    inbox: Arc<Inbox>,
+    outlets: Outlets,
+    writer: Writer,
+    courier: Courier,
+    watchers: Watchers,
+    information: Option<Arc<dyn TicketInformation>>,
+    pending: Pending,
+    in_flight: Option<Vec<Release>>,
+    sequence: u64,
+    status: Arc<Mutex<PartitionState>>,
+}
+
+/// Folds a partition's journal and starts its loop; returns when the state is whole.
+pub(crate) fn start(
+    id: PartitionId,
+    mut journal: Box<dyn Journal>,
+    outlets: Outlets,
+) -> Result<Running, StartError> {
+    let partitions = u16::try_from(outlets.peers.len()).unwrap_or(u16::MAX);
+    let inbox = Arc::clone(&outlets.peers[usize::from(id.0)]);
+    let status = Arc::new(Mutex::new(PartitionState::Running));
+    let shown = Arc::clone(&status);
+    let (ready, when_ready) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(format!("partition-{id}")).spawn(move || {
+        let folded = catch_unwind(AssertUnwindSafe(|| fold(id, partitions, &mut *journal)));
+        let (state, sequence) = match folded {
+            Ok(Ok(folded)) => folded,
+            Ok(Err(fault)) => return drop(ready.send(Err(StartError::Journal(fault)))),
+            Err(_) => return drop(ready.send(Err(StartError::Replay(id)))),
+        };
+        let writer = match Writer::start(id, journal, Arc::clone(&inbox)) {
+            Ok(writer) => writer,
+            Err(fault) => return drop(ready.send(Err(StartError::Thread(fault)))),
+        };
+        // Nobody listens any more only when the start was given up.
+        drop(ready.send(Ok(())));
+        let (courier, watchers) = (Courier::default(), Watchers::default());
+        let (information, pending, in_flight) = (None, Pending::default(), None);
+        let partition = PartitionLoop {
+            id,
+            state,
+            inbox,
+            outlets,
+            writer,
+            courier,
+            watchers,
+
+            information,
+            pending,
+            in_flight,
+            sequence,
+            status,
+        };
+        partition.run();
+    });
+    let thread = thread.map_err(StartError::Thread)?;
+    match when_ready.recv() {
+        Ok(Ok(())) => Ok(Running { thread, state: shown }),
+        Ok(Err(fault)) => Err(fault),
+        Err(_) => Err(StartError::Replay(id)),
+    }
+}
+
+fn fold(
+    id: PartitionId,
+    partitions: u16,
+    journal: &mut dyn Journal,
+) -> Result<(Partition, u64), JournalFault> {
+    let mut state = Partition::new(id, partitions);
+    let sequence = journal.replay(&mut |_, batch| {
+        for event in batch.events() {
+            state.evolve(event);
+        }
+    })?;
+    Ok((state, sequence))
+}
+
+impl PartitionLoop {
+    fn run(mut self) {
+        let halted = self.recover().and_then(|()| self.work());
+        match halted {
+            Ok(()) => *self.status.lock() = PartitionState::Closed,
+            Err(halt) => self.halted(&halt),
+        }
+        self.inbox.abort();
+        // Whoever waits for these hears *stopped* by the drop.
+        self.pending = Pending::default();
+        self.in_flight = None;
+        self.writer.join();
+    }
+
+    fn halted(&self, halt: &Halt) {
+        let partition = self.id;
+        let state = match halt {
+            Halt::Journal(fault) => {
+                let cause = std::error::Error::source(fault).map(ToString::to_string);
+                tracing::error!(%partition, %fault, cause, "partition stopped: its journal failed");
+                PartitionState::JournalFailed
+            }
+            Halt::Evolve => {
+                tracing::error!(%partition, "partition stopped: a fact could not be folded");
+                PartitionState::Broken
+            }
+            Halt::Writer => {
+                tracing::error!(%partition, "partition stopped: its journal's thread is gone");
+                PartitionState::JournalFailed
+            }
+        };
+        *self.status.lock() = state;
+        meters::partition_stopped(partition);
+    }
+
+    /// After a restart: once-effects without an answer are in doubt, everything else open is released again.
+    fn recover(&mut self) -> Result<(), Halt> {
+        for entity in self.state.restarted() {
+            let command = internal(Body::Restarted { entity }, self.outlets.clock.now());
+            self.decide(command, None, Reply::Nobody)?;
+            if self.pending.weight >= BATCH_WEIGHT_MAX || self.pending.items >= BATCH_ITEMS_MAX {
+                self.flush()?;
+            }
+        }
+        for intent in self.state.outstanding() {
+            self.release_intent(None, intent);
+        }
+        let open = self.state.open_batches();
+        let looks = open.into_iter().map(|day| Release::Route(Routed::Batch(day)));
+        self.pending.releases.extend(looks);
+        self.dispatch()
+    }
+
+    fn work(&mut self) -> Result<(), Halt> {
+        loop {
+            let heavy = self.pending.weight >= BATCH_WEIGHT_MAX;
+            let room = if heavy { 0 } else { BATCH_ITEMS_MAX.saturating_sub(self.pending.items) };
+            let taken = self.inbox.take(room, self.courier.next());
+            if let Some(written) = taken.written {
+                self.durable(written)?;
+            }
+            for item in taken.items {
+                self.handle(item)?;
+            }
+            self.dispatch()?;
+            self.send_parcels();
+            meters::inbox_depth(self.id, self.inbox.depth());
+            if taken.over && self.pending.is_empty() && self.in_flight.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn handle(&mut self, item: Item) -> Result<(), Halt> {
+        self.pending.items += 1;
+        match item {
+            Item::Command { command, secrets, reply } => self.decide(*command, secrets, reply),
+            Item::Ask(ask) => {
+                // A read that panics leaves the state as it was; its asker hears *stopped*.
+                match catch_unwind(AssertUnwindSafe(|| ask(&self.state))) {
+                    Ok(answer) => self.pending.releases.push(Release::Read(answer)),
+                    Err(_) => meters::panicked("read"),
+                }
+                Ok(())
+            }
+            Item::Watch { order, after, tell } => {
+                self.watch(order, after, tell);
+                Ok(())
+            }
+            Item::Inform(information) => {
+                let notes = places::taken(&self.state);
+                self.pending.releases.push(Release::Inform(information, notes));
+                Ok(())
+            }
+            Item::Couriered { to, through, taken } => {
+                if self.courier.ended(to, through, taken, Moment::now()) {
+                    let body = Body::Acknowledge { by: to, n: through };
+                    let command = internal(body, self.outlets.clock.now());
+                    return self.decide(command, None, Reply::Nobody);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn watch(
+        &mut self,
+        order: guichet_engine::ids::OrderId,
+        after: u64,
+        tell: oneshot::Sender<Option<Arc<guichet_engine::order::Order>>>,
+    ) {
+        let now = self.state.order(order);
+        let waits = now.is_some_and(|order| order.version <= after);
+        let now = now.cloned().map(Arc::new);
+        let tell = if waits {
+            match self.watchers.add(order, after, tell) {
+                Ok(()) => return,
+                Err(tell) => tell,
+            }
+        } else {
+            tell
+        };
+        self.pending.releases.push(Release::Read(Box::new(move || drop(tell.send(now)))));
+    }
+
+    fn decide(
+        &mut self,
+        command: Command,
+        secrets: Option<Secrets>,
+        reply: Reply,
+    ) -> Result<(), Halt> {
+        let kind = meters::kind(&command.body);
+        let decided = catch_unwind(AssertUnwindSafe(|| self.state.decide(&command)));
+        let events = match decided {
+            Ok(Ok(events)) => events,
+            Ok(Err(reject)) => {
+                meters::decided(kind, Some(reject));
+                let refused = Err(Refused::Rejected(reject));
+                self.pending.releases.push(Release::Reply(reply, refused));
+                return Ok(());
+            }
+            Err(_) => {
+                tracing::error!(correlation = %command.id, kind, "the rules panicked on a command");
+                meters::panicked("decide");
+                meters::decided(kind, Some(Reject::Broken));
+                let refused = Err(Refused::Rejected(Reject::Broken));
+                self.pending.releases.push(Release::Reply(reply, refused));
+                return Ok(());
+            }
+        };
+        let recorded = verdict(&command, &events).err();
+        meters::decided(kind, recorded);
+        let answer = recorded.map_or(Ok(()), |reject| Err(Refused::Rejected(reject)));
+        self.pending.releases.push(Release::Reply(reply, answer));
+        if let (None, Some(secrets), Some(order)) = (recorded, secrets, order_of(&command.body)) {
+            self.pending.releases.push(Release::Route(Routed::Secrets { order, secrets }));
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let evolved = catch_unwind(AssertUnwindSafe(|| self.evolve(command.id, &events)));
+        if evolved.is_err() {
+            meters::panicked("evolve");
+            // What is in flight was decided before the state broke; it keeps its word.
+            self.pending = Pending::default();
+            self.flush()?;
+            return Err(Halt::Evolve);
+        }
+        let Command { id, at, principal, second, .. } = command;
+        self.pending.entries.push(Entry { command: id, at, principal, second, events });
+        Ok(())
+    }
+
+    fn evolve(&mut self, cause: CommandId, events: &[Event]) {
+        for event in events {
+            self.pending.weight += weight(event);
+            if let Some(note) = places::note(&self.state, event) {
+                self.pending.releases.push(Release::Place(note));
+            }
+            self.state.evolve(event);
+            for intent in self.state.intents(event) {
+                self.release_intent(Some(cause), intent);
+            }
+            if let Some(news) = news(event) {
+                self.pending.releases.push(Release::Route(news));
+            }
+            if let Event::Order(order, _) = event {
+                self.pending.changed.insert(*order);
+            }
+        }
+    }
+
+    fn release_intent(&mut self, cause: Option<CommandId>, intent: Intent) {
+        meters::intent(&intent);
+        self.pending.releases.push(match intent {
+            Intent::Deliver { partition, n, to, message } => {
+                Release::Deliver(partition, n, to, message)
+            }
+            Intent::Schedule { entity, timer, at } => Release::Schedule(entity, timer, at),
+            intent @ (Intent::Provider(_)
+            | Intent::Bank(_)
+            | Intent::Terminal(_)
+            | Intent::Rest(_)) => Release::Route(Routed::Effect(Effect { cause, intent })),
+        });
+    }
+
+    /// Gives what was decided to the writer, unless it is busy.
+    fn dispatch(&mut self) -> Result<(), Halt> {
+        if self.in_flight.is_some() || self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        for order in pending.changed.iter().filter(|order| self.watchers.want(**order)) {
+            if let Some(order) = self.state.order(*order) {
+                pending.releases.push(Release::Changed(Arc::new(order.clone())));
+            }
+        }
+        if pending.entries.is_empty() {
+            self.release(pending.releases);
+            return Ok(());
+        }
+        self.in_flight = Some(pending.releases);
+        if self.writer.append(Batch { entries: pending.entries }) {
+            Ok(())
+        } else {
+            Err(Halt::Writer)
+        }
+    }
+
+    fn durable(&mut self, written: Result<u64, JournalFault>) -> Result<(), Halt> {
+        self.sequence = written.map_err(Halt::Journal)?;
+        if let Some(releases) = self.in_flight.take() {
+            self.release(releases);
+        }
+        Ok(())
+    }
+
+    /// Hands over what is pending and waits until nothing is in flight.
+    fn flush(&mut self) -> Result<(), Halt> {
+        loop {
+            self.dispatch()?;
+            if self.in_flight.is_none() {
+                return Ok(());
+            }
+            if let Some(written) = self.inbox.take(0, None).written {
+                self.durable(written)?;
+            }
+        }
+    }
+
+    fn release(&mut self, releases: Vec<Release>) {
+        let accepted = Accepted { partition: self.id.0, sequence: self.sequence };
+        let mut routed = self.outlets.handoffs.sorter();
+        for release in releases {
+            match release {
+                Release::Reply(reply, answer) => reply.give(answer.map(|()| accepted)),
+                Release::Read(answer) => answer(),
+                Release::Route(item) => routed.put(item),
+                Release::Schedule(entity, timer, at) => {
+                    self.outlets.timers.schedule(entity, timer, at);
+                }
+                Release::Deliver(to, n, slot, message) => self.courier.post(to, n, slot, message),
+                Release::Place(note) => self.note(&[note]),
+                Release::Inform(information, notes) => {
+                    self.information = Some(information);
+                    self.note(&notes);
+                }
+                Release::Changed(order) => self.watchers.changed(&order),
+            }
+        }
+        self.outlets.handoffs.push(routed);
+    }
+
+    fn note(&self, notes: &[PlaceNote]) {
+        let Some(information) = &self.information else { return };
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            for note in notes {
+                information.note_place(note.service, note.hold, note.unit, note.run, note.taken);
+            }
+        }));
+        if told.is_err() {
+            meters::panicked("note_place");
+        }
+    }
+
+    fn send_parcels(&mut self) {
+        for parcel in self.courier.parcels(Moment::now()) {
+            let (to, through) = (parcel.to, parcel.through);
+            let sender = Arc::clone(&self.inbox);
+            let reply = Reply::Sender(Postmark { sender, to, through, taken: false });
+            let body =
+                Body::Deliver { from: self.id, first: parcel.first, messages: parcel.messages };
+            let command = Box::new(internal(body, self.outlets.clock.now()));
+            let item = Item::Command { command, secrets: None, reply };
+            if let Some(peer) = self.outlets.peers.get(usize::from(to.0)) {
+                // Not taken: the postmark says so when it is dropped, and the delivery is tried again.
+                drop(peer.put(Lane::Partitions, item));
+            }
+        }
+        meters::undelivered(self.id, self.courier.waiting());
+    }
+}
+
+fn order_of(body: &Body) -> Option<guichet_engine::ids::OrderId> {
+    match body {
+        Body::StartPayment { order, .. } | Body::EnterPin { order, .. } => Some(*order),
+        _ => None,
+    }
+}
+
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::Inventory(_, guichet_engine::event::InventoryEvent::Opened(spec)) => {
+            1 + spec.units.len()
+        }
+        Event::Sent { message: guichet_engine::message::Message::Hold(request), .. } => {
+            1 + request.spec.as_ref().map_or(0, |spec| spec.units.len())
+        }
+        _ => 1,
+    }
+}
