@@ -1,1 +1,14 @@
-//! guichet-store.
+//! What can be rebuilt from the journal: the facts by subject, and orders as they stand.
+//!
+//! *Invariant*: nothing here is ground state. The file may be deleted at any time.
+
+mod error;
+mod store;
+mod subject;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+pub use store::{CaughtUp, Fact, Store};
+pub use subject::{Subject, order_of};

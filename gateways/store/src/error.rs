@@ -1,0 +1,67 @@
+//! What can go wrong with the store.
+
+use std::path::PathBuf;
+
+use guichet_journal::{JournalError, LogError, StoredError};
+use thiserror::Error;
+
+/// A fault of the store. Whatever it is, the store can be deleted and is rebuilt from the journal.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database could not be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: Box<redb::Error>,
+    },
+    /// Another process has the database open.
+    #[error("{} is open in another process", path.display())]
+    InUse {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The database could not be read or written.
+    #[error("the store could not be read or written")]
+    Database(#[source] Box<redb::Error>),
+    /// The journal could not be read.
+    #[error("the journal could not be read")]
+    Journal(#[from] JournalError),
+    /// A stored value does not decode.
+    #[error("a value of the store does not decode; delete the store to have it rebuilt")]
+    Value(#[from] StoredError),
+    /// A batch that does not follow the last one.
+    #[error("batch {found} of partition {partition} where {due} was due")]
+    Gap {
+        /// The partition.
+        partition: u16,
+        /// The sequence due.
+        due: u64,
+        /// The sequence given.
+        found: u64,
+    },
+}
+
+impl From<LogError> for StoreError {
+    fn from(error: LogError) -> Self {
+        Self::Journal(JournalError::Log(error))
+    }
+}
+
+macro_rules! database {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        }
+    )*};
+}
+database!(
+    redb::TransactionError,
+    redb::TableError,
+    redb::StorageError,
+    redb::CommitError,
+    redb::SetDurabilityError
+);
