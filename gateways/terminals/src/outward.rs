@@ -1,0 +1,357 @@
+//! From the engine's words to the link's: bookings, tickets, receipts, endings. Pure.
+
+use guichet_engine::effect::IssueTicket;
+use guichet_engine::event::{Fare, LinePlaced, PaymentEnd, Seat};
+use guichet_engine::ids::{LineNo, PaymentNo, TerminalId, TicketNumber};
+use guichet_engine::money::{Currency, Money};
+use guichet_engine::order::{HeldPlace, LinePhase, Order, PaymentPhase};
+use guichet_engine::reject::Reject;
+use guichet_link::message::{Amount, Booking, BookingLine, Ending, Receipt, Ticket};
+use guichet_ports::keys::TicketClaims;
+
+/// How long after its arrival a ticket still opens a gate: delays.
+const VALID_AFTER_ARRIVAL_US: i64 = 6 * 3_600_000_000;
+/// How long before its departure a ticket opens a gate.
+const VALID_BEFORE_DEPARTURE_US: i64 = 12 * 3_600_000_000;
+/// Longest text in a ticket's code, in bytes.
+const CODE_NAME_BYTES: usize = 16;
+/// Longest label of coach or seat in a ticket's code, in bytes.
+const CODE_SEAT_BYTES: usize = 8;
+
+/// An amount as the link writes it.
+pub(crate) fn amount(money: Money) -> Amount {
+    let currency = money.currency();
+    Amount { minor: money.minor(), currency: currency.alpha(), decimals: currency.decimals() }
+}
+
+/// The sum of amounts of one currency; what does not add up is left out and shows as a difference.
+fn sum(currency: Currency, parts: impl Iterator<Item = Money>) -> Money {
+    parts.fold(Money::zero(currency), |sum, part| sum.plus(part).unwrap_or(sum))
+}
+
+fn total(fare: &Fare) -> Money {
+    fare.price.plus(fare.fee).unwrap_or(fare.price)
+}
+
+/// A name with every character but the first and the last masked; of two characters only the first is shown.
+pub(crate) fn mask_name(name: &str) -> String {
+    let letters: Vec<char> = name.trim().chars().collect();
+    let last = letters.len().saturating_sub(1);
+    letters
+        .iter()
+        .enumerate()
+        .map(|(at, letter)| match at {
+            0 if letters.len() > 1 => *letter,
+            at if at == last && letters.len() > 2 => *letter,
+            _ => '*',
+        })
+        .collect()
+}
+
+/// A document's number with all but its last four characters masked, and at least half of it.
+pub(crate) fn mask_document(number: &str) -> String {
+    let letters: Vec<char> = number.trim().chars().collect();
+    let shown = (letters.len() / 2).min(4);
+    let masked = letters.len() - shown;
+    letters.iter().enumerate().map(|(at, c)| if at < masked { '*' } else { *c }).collect()
+}
+
+/// A ticket's number as printed: 16 digits.
+pub(crate) fn ticket_number(number: TicketNumber) -> String {
+    format!("{:016}", number.0)
+}
+
+/// What can be collected of an order, or `None` if nothing waits to be paid; names are already masked, by line.
+pub(crate) fn booking(order: &Order, name_masked: impl Fn(usize) -> String) -> Option<Booking> {
+    let held: Vec<_> = order
+        .lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| match &line.phase {
+            LinePhase::Held(place) => Some((at, line, place)),
+            LinePhase::Asking
+            | LinePhase::Pinned(_)
+            | LinePhase::Confirming(_)
+            | LinePhase::Confirmed(_)
+            | LinePhase::Issuing { .. }
+            | LinePhase::PrintInDoubt { .. }
+            | LinePhase::NotPrinted { .. }
+            | LinePhase::Issued { .. }
+            | LinePhase::Releasing { .. }
+            | LinePhase::Ended { .. } => None,
+        })
+        .collect();
+    let until = held.iter().map(|(_, _, place)| place.until.0).min()?;
+    let due = sum(order.placed.currency, held.iter().map(|(_, line, _)| total(&line.placed.fare)));
+    let lines = held
+        .iter()
+        .map(|(at, line, place)| booking_line(*at, &line.placed, &place.seat, name_masked(*at)))
+        .collect();
+    Some(Booking {
+        order: order.id.to_string(),
+        reference: order.placed.reference.text(),
+        lines,
+        amount: amount(due),
+        until,
+    })
+}
+
+fn booking_line(at: usize, placed: &LinePlaced, seat: &Seat, name_masked: String) -> BookingLine {
+    let product = &placed.product;
+    BookingLine {
+        line: u8::try_from(at).unwrap_or(u8::MAX),
+        service: product.service_name.clone(),
+        from: product.from_name.clone(),
+        to: product.to_name.clone(),
+        departs: product.departs.0,
+        arrives: product.arrives.0,
+        zone: product.zone.clone(),
+        class: product.class,
+        coach: seat.coach.clone(),
+        seat: seat.seat.clone(),
+        name_masked,
+        amount: amount(total(&placed.fare)),
+    }
+}
+
+/// What a person is called on paper.
+pub(crate) struct Traveller {
+    pub(crate) name: String,
+    pub(crate) document: String,
+}
+
+/// The ticket to print, with its sealed code.
+pub(crate) fn ticket(
+    issue: &IssueTicket,
+    traveller: &Traveller,
+    operator: &str,
+    provider: &str,
+    code: &[u8],
+) -> Ticket {
+    let placed = LinePlaced {
+        product: issue.product.clone(),
+        passenger: issue.passenger_no,
+        fare: issue.fare,
+        wanted: None,
+        needs: guichet_engine::event::Needs::default(),
+    };
+    let line = usize::from(issue.line.0);
+    let name_masked = mask_name(&traveller.name);
+    Ticket {
+        number: ticket_number(issue.ticket),
+        reference: issue.reference.text(),
+        line: booking_line(line, &placed, &issue.seat, name_masked),
+        name: traveller.name.clone(),
+        document_masked: mask_document(&traveller.document),
+        operator: operator.to_owned(),
+        provider: provider.to_owned(),
+        code: hex::encode(code),
+        position: issue.position,
+    }
+}
+
+/// What the ticket's code says to a gate.
+pub(crate) fn claims(order: guichet_engine::ids::OrderId, issue: &IssueTicket) -> TicketClaims {
+    let product = &issue.product;
+    TicketClaims {
+        ticket: issue.ticket,
+        order,
+        provider: product.provider,
+        service: product.service,
+        service_name: cut(&product.service_name, CODE_NAME_BYTES),
+        run: (product.run.from, product.run.to),
+        class: product.class,
+        seat: (cut(&issue.seat.coach, CODE_SEAT_BYTES), cut(&issue.seat.seat, CODE_SEAT_BYTES)),
+        valid_from: product.departs.plus_us(-VALID_BEFORE_DEPARTURE_US),
+        valid_until: product.arrives.plus_us(VALID_AFTER_ARRIVAL_US),
+    }
+}
+
+/// The longest beginning of whole characters within `bytes`.
+fn cut(text: &str, bytes: usize) -> String {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+/// Where and for whom a receipt is printed.
+pub(crate) struct ReceiptHead<'a> {
+    pub(crate) number: u64,
+    pub(crate) operator: &'a str,
+    pub(crate) terminal: TerminalId,
+    pub(crate) place: &'a str,
+    pub(crate) zone: &'a str,
+    pub(crate) card_masked: &'a str,
+}
+
+/// The receipt of a completed payment; `None` if it is not complete.
+pub(crate) fn receipt(order: &Order, number: PaymentNo, head: &ReceiptHead<'_>) -> Option<Receipt> {
+    let payment = order.payments.get(usize::from(number.0))?;
+    let PaymentPhase::Completed { date, .. } = &payment.phase else { return None };
+    let numbers = payment.completion?;
+    let lines = payment.lines.iter().filter_map(|line| line_text(order, *line)).collect();
+    let refunds: Vec<_> = order.refunds.iter().filter(|refund| refund.payment == number).collect();
+    let refunded = (!refunds.is_empty())
+        .then(|| amount(sum(order.placed.currency, refunds.iter().map(|refund| refund.amount))));
+    Some(Receipt {
+        number: format!("{:012}", head.number),
+        operator: head.operator.to_owned(),
+        terminal: head.terminal.to_string(),
+        place: head.place.to_owned(),
+        at: numbers.at.0,
+        zone: head.zone.to_owned(),
+        reference: order.placed.reference.text(),
+        lines,
+        charged: amount(payment.amount),
+        refunded,
+        card_masked: head.card_masked.to_owned(),
+        auth_code: payment.auth.map(|auth| auth.text()).unwrap_or_default(),
+        rrn: numbers.rrn.text(),
+        stan: format!("{:06}", numbers.stan.0),
+        business_date: date.to_string(),
+    })
+}
+
+/// `G101 Beijing – Shanghai, 5/07A` in any language.
+fn line_text(order: &Order, line: LineNo) -> Option<(String, Amount)> {
+    let line = order.lines.get(usize::from(line.0))?;
+    let product = &line.placed.product;
+    let seat = match &line.phase {
+        LinePhase::Held(place)
+        | LinePhase::Pinned(place)
+        | LinePhase::Confirming(place)
+        | LinePhase::Confirmed(place)
+        | LinePhase::Issuing { place, .. }
+        | LinePhase::PrintInDoubt { place, .. }
+        | LinePhase::NotPrinted { place, .. }
+        | LinePhase::Issued { place, .. } => seat_text(place),
+        LinePhase::Asking | LinePhase::Releasing { .. } | LinePhase::Ended { .. } => String::new(),
+    };
+    let text =
+        format!("{} {} – {}{seat}", product.service_name, product.from_name, product.to_name);
+    Some((text, amount(total(&line.placed.fare))))
+}
+
+fn seat_text(place: &HeldPlace) -> String {
+    match (place.seat.coach.as_str(), place.seat.seat.as_str()) {
+        ("", "") => String::new(),
+        ("", one) | (one, "") => format!(", {one}"),
+        (coach, seat) => format!(", {coach}/{seat}"),
+    }
+}
+
+/// What a person is told when a payment ended (ISO 8583:1987 DE 39).
+pub(crate) fn ending_of_payment(why: PaymentEnd) -> Ending {
+    match why {
+        PaymentEnd::Declined(code) => match &code.0 {
+            b"51" | b"61" | b"65" => Ending::InsufficientFunds,
+            b"33" | b"54" => Ending::ExpiredCard,
+            b"04" | b"07" | b"34" | b"35" | b"36" | b"37" | b"41" | b"43" | b"62" => {
+                Ending::RestrictedCard
+            }
+            b"38" | b"75" => Ending::PinTriesExceeded,
+            b"90" | b"91" | b"92" | b"96" | b"98" => Ending::BankUnavailable,
+            _ => Ending::Declined,
+        },
+        PaymentEnd::PinTriesExceeded => Ending::PinTriesExceeded,
+        PaymentEnd::Cancelled => Ending::Cancelled,
+        PaymentEnd::TimedOut | PaymentEnd::SessionLost => Ending::TimedOut,
+        PaymentEnd::InDoubt | PaymentEnd::NotSent => Ending::BankUnavailable,
+        PaymentEnd::HoldLost => Ending::HoldLost,
+    }
+}
+
+/// What a person is told when a request was refused.
+pub(crate) fn ending_of_reject(reject: Reject) -> Ending {
+    match reject {
+        Reject::UnknownOrder | Reject::OtherCard | Reject::NothingToPay => Ending::NoBooking,
+        Reject::HoldEnding | Reject::TooLate => Ending::HoldLost,
+        Reject::WrongSession | Reject::Stale => Ending::TimedOut,
+        Reject::IdReused
+        | Reject::UnknownService
+        | Reject::UnknownTerminal
+        | Reject::OrderExists
+        | Reject::BadLines
+        | Reject::BadPassengers
+        | Reject::CurrencyDiffers
+        | Reject::BadAmount
+        | Reject::BadText
+        | Reject::BadRun
+        | Reject::WrongPhase
+        | Reject::PaymentRunning
+        | Reject::TerminalRefused
+        | Reject::Forbidden
+        | Reject::WrongFactor
+        | Reject::TooManyPayments
+        | Reject::Parked
+        | Reject::BadEnrolment
+        | Reject::BadBusinessDate
+        | Reject::BatchOpen
+        | Reject::NeedsSecondPrincipal
+        | Reject::LimitReached
+        | Reject::Gap
+        | Reject::UnknownException
+        | Reject::Broken => Ending::Fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use guichet_engine::ids::ResponseCode;
+
+    #[test]
+    fn names_and_documents_are_masked() {
+        for (name, masked) in [
+            ("", ""),
+            ("李", "*"),
+            ("王芳", "王*"),
+            ("欧阳娜娜", "欧**娜"),
+            ("Ada Lovelace", "A**********e"),
+            ("  Bo ", "B*"),
+        ] {
+            assert_eq!(mask_name(name), masked);
+        }
+        for (number, masked) in [
+            ("", ""),
+            ("1", "*"),
+            ("123", "**3"),
+            ("12345678", "****5678"),
+            ("E12345678", "*****5678"),
+        ] {
+            assert_eq!(mask_document(number), masked);
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("高速列车一二三", 16), "高速列车一");
+        assert_eq!(cut("ICE 578", 16), "ICE 578");
+        assert_eq!(cut("é", 1), "");
+    }
+
+    #[test]
+    fn endings_of_declines() {
+        for (code, ending) in [
+            (b"51", Ending::InsufficientFunds),
+            (b"54", Ending::ExpiredCard),
+            (b"43", Ending::RestrictedCard),
+            (b"75", Ending::PinTriesExceeded),
+            (b"91", Ending::BankUnavailable),
+            (b"05", Ending::Declined),
+            (b"ZZ", Ending::Declined),
+        ] {
+            assert_eq!(ending_of_payment(PaymentEnd::Declined(ResponseCode(*code))), ending);
+        }
+        assert_eq!(ending_of_reject(Reject::OtherCard), Ending::NoBooking);
+        assert_eq!(ending_of_reject(Reject::HoldEnding), Ending::HoldLost);
+    }
+
+    #[test]
+    fn a_ticket_number_has_sixteen_digits() {
+        assert_eq!(ticket_number(TicketNumber(4_095 << 40 | 7)), "4502500115742727");
+        assert_eq!(ticket_number(TicketNumber(1)), "0000000000000001");
+    }
+}

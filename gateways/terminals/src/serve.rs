@@ -1,0 +1,396 @@
+//! What a linked terminal says, in its order: facts until they are durable, requests once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guichet_engine::command::{Body, Command};
+use guichet_engine::event::CardOnFile;
+use guichet_engine::ids::{OrderId, SessionId, TerminalId};
+use guichet_engine::time::Instant;
+use guichet_link::envelope::Mark;
+use guichet_link::message::{CenterToTerminal, Ending, TerminalToCenter};
+use guichet_link::session::{Inbound, LinkEvent};
+use guichet_ports::center::{Center, Refused, Secrets, TerminalView};
+use guichet_ports::keys::CardIdentity;
+use guichet_ports::secret::SealedSwipe;
+use tokio::sync::mpsc;
+
+use crate::build::{BuildFault, Builder};
+use crate::inward::{self, Asked, BadField, Source};
+use crate::links::Link;
+use crate::meters;
+use crate::outward::ending_of_reject;
+
+/// First wait before a busy center is asked again; doubled each time.
+const BUSY_WAIT_MIN: Duration = Duration::from_millis(20);
+/// Longest such wait.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often a refusal that may pass is asked again before it counts as the answer.
+const TRANSIENT_TRIES: u32 = 5;
+/// Bookings that one card or place may show at a time.
+pub const MAX_BOOKINGS: usize = 500;
+/// Pushes that may wait unacknowledged while more are made.
+const PUSHES_AHEAD: u64 = 64;
+
+/// Why serving a session stops.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// The session ended.
+    Ended,
+    /// The center takes no commands any more; what was not confirmed comes again.
+    CenterStopped,
+    /// The terminal may not be linked.
+    NotWelcome,
+}
+
+/// One session's servant.
+pub(crate) struct Server {
+    pub(crate) builder: Builder,
+    pub(crate) link: Arc<Link>,
+    pub(crate) view: TerminalView,
+}
+
+impl Server {
+    fn terminal(&self) -> TerminalId {
+        self.view.id
+    }
+
+    fn center(&self) -> &dyn Center {
+        self.builder.ports.center.as_ref()
+    }
+
+    /// Serves until the session's events end.
+    pub(crate) async fn run(
+        &self,
+        events: &mut mpsc::Receiver<LinkEvent<TerminalToCenter>>,
+    ) -> Over {
+        let mut greeting = None;
+        let over = loop {
+            let Some(event) = events.recv().await else { break Over::Ended };
+            match event {
+                LinkEvent::Up(up) => {
+                    tracing::info!(
+                        terminal = %self.terminal(), session = up.session, version = up.version,
+                        program = up.program, clock_ahead_us = up.clock_ahead_us, "terminal linked"
+                    );
+                    match self.announce(true, up.version).await {
+                        Ok(()) => greeting = Some(tokio::spawn(self.greeter().run())),
+                        Err(over) => break over,
+                    }
+                }
+                LinkEvent::Message(inbound) => {
+                    if let Err(over) = self.take(inbound).await {
+                        break over;
+                    }
+                }
+                LinkEvent::Gap { stream, expected, first } => {
+                    tracing::error!(
+                        terminal = %self.terminal(), %stream, expected, first,
+                        "facts of a terminal are missing"
+                    );
+                    meters::message("gap");
+                }
+                LinkEvent::Unsent { .. } => meters::instruction("expired"),
+                LinkEvent::Unreadable => meters::message("unreadable"),
+                LinkEvent::Down { .. } => {}
+            }
+        };
+        if let Some(greeting) = greeting {
+            greeting.abort();
+        }
+        over
+    }
+
+    /// Tells the center that the link came or went.
+    pub(crate) async fn announce(&self, connected: bool, version: u16) -> Result<(), Over> {
+        let mut unique = [0; 16];
+        // Without randomness the instant still tells two announcements apart.
+        let _ = getrandom::fill(&mut unique);
+        let at = self.center().now();
+        let unique = [&unique[..], &at.0.to_be_bytes()].concat();
+        let source = Source::Request { session: u64::from(connected), unique: &unique };
+        let body = Body::TerminalLink { terminal: self.terminal(), connected, version };
+        let command = inward::command(self.terminal(), &source, &unique, at, body);
+        match self.submit_fact(command).await? {
+            None => Ok(()),
+            Some(reject) => {
+                tracing::warn!(terminal = %self.terminal(), code = reject.code(), "link refused");
+                if connected { Err(Over::NotWelcome) } else { Ok(()) }
+            }
+        }
+    }
+
+    async fn take(&self, inbound: Inbound<TerminalToCenter>) -> Result<(), Over> {
+        let Inbound { mark, message, .. } = inbound;
+        let is_request = message.is_request();
+        let said = serde_json::to_vec(&message).unwrap_or_default();
+        let outcome = match inward::read(self.terminal(), message) {
+            // A secret must not come the stored way, a fact not the way that may lose it.
+            Ok(_) if is_request == mark.is_some() => Err(BadField("kind")),
+            outcome => outcome,
+        };
+        match (outcome, mark) {
+            (Ok(asked), Some(mark)) => self.take_fact(asked, mark, &said).await?,
+            (Ok(asked), None) => self.take_request(asked).await?,
+            (Err(fault), _) => {
+                tracing::error!(terminal = %self.terminal(), %fault, "a message has a bad field");
+                meters::message("malformed");
+            }
+        }
+        if let Some(mark) = mark
+            && let Err(fault) = self.link.postbox.confirm(mark)
+        {
+            tracing::error!(terminal = %self.terminal(), %fault, "a fact cannot be confirmed");
+        }
+        Ok(())
+    }
+
+    async fn take_fact(&self, asked: Asked, mark: Mark, said: &[u8]) -> Result<(), Over> {
+        let body = match asked {
+            Asked::Report(body) => body,
+            Asked::Abandon { session, order, payment, why } => {
+                let Some(payment) = self.payment_of(order, payment, session).await else {
+                    // Nothing was begun, so there is nothing to give up.
+                    meters::message("nothing_to_do");
+                    return Ok(());
+                };
+                Body::AbandonPayment { order, payment, session, why }
+            }
+            Asked::Find { .. } | Asked::Start { .. } | Asked::Pin { .. } => return Ok(()),
+        };
+        let at = self.center().now();
+        let command = inward::command(self.terminal(), &Source::Fact(mark), said, at, body);
+        let correlation = command.id;
+        match self.submit_fact(command).await? {
+            None => meters::message("accepted"),
+            Some(reject) => {
+                meters::message("rejected");
+                tracing::warn!(
+                    terminal = %self.terminal(), %correlation, code = reject.code(),
+                    "a fact was rejected"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn payment_of(
+        &self,
+        order: OrderId,
+        payment: Option<guichet_engine::ids::PaymentNo>,
+        session: SessionId,
+    ) -> Option<guichet_engine::ids::PaymentNo> {
+        if payment.is_some() {
+            return payment;
+        }
+        let order = self.center().order(order).await?;
+        inward::running_payment(&order, self.terminal(), session)
+    }
+
+    /// Submits until the center has answered: a busy one is asked again, as is a refusal that may pass.
+    async fn submit_fact(
+        &self,
+        command: Command,
+    ) -> Result<Option<guichet_engine::reject::Reject>, Over> {
+        let (mut wait, mut tries) = (BUSY_WAIT_MIN, 0);
+        loop {
+            match self.center().submit(command.clone(), Secrets::default()).await {
+                Ok(_) => return Ok(None),
+                Err(Refused::Stopped) => return Err(Over::CenterStopped),
+                Err(Refused::Rejected(reject)) => {
+                    tries += 1;
+                    if !reject.is_transient() || tries >= TRANSIENT_TRIES {
+                        return Ok(Some(reject));
+                    }
+                }
+                Err(Refused::Busy) => {}
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(BUSY_WAIT_MAX);
+        }
+    }
+
+    async fn take_request(&self, asked: Asked) -> Result<(), Over> {
+        match asked {
+            Asked::Find { session, swipe } => self.find(session, swipe).await,
+            Asked::Start { session, order, swipe } => {
+                return self.start(session, order, swipe).await;
+            }
+            Asked::Pin { session, order, payment, pin_try, pin } => {
+                let session_id = SessionId(session);
+                let body = Body::EnterPin { order, payment, pin_try, session: session_id };
+                let unique = [&pin.ksn[..], &[payment.0, pin_try]].concat();
+                let said = [&unique[..], &pin.block, order.to_string().as_bytes()].concat();
+                let secrets = Secrets { swipe: None, pin: Some(pin) };
+                return self.request(session, order, &unique, &said, body, secrets).await;
+            }
+            Asked::Report(_) | Asked::Abandon { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn find(&self, session: u64, swipe: SealedSwipe) {
+        let Some(card) = self.identify(swipe).await else {
+            self.refuse(session, None, 0, Ending::BadCard);
+            return;
+        };
+        let mut orders = self.center().orders_for_card(card.routing, card.tag).await;
+        orders.truncate(MAX_BOOKINGS);
+        let builder = self.builder.clone();
+        let bookings = blocking(move || {
+            let booked = |order: &Arc<_>| match builder.booking(order) {
+                Ok(booking) => Some(booking),
+                Err(BuildFault::NothingToShow) => None,
+                Err(fault) => {
+                    tracing::error!(order = %order.id, %fault, "a booking cannot be shown");
+                    None
+                }
+            };
+            orders.iter().filter_map(booked).collect::<Vec<_>>()
+        });
+        let bookings = bookings.await.unwrap_or_default();
+        self.link.tell(&CenterToTerminal::Bookings { session, bookings });
+    }
+
+    async fn start(&self, session: u64, order: OrderId, swipe: SealedSwipe) -> Result<(), Over> {
+        let name = Some(order.to_string());
+        let Some(card) = self.identify(swipe.clone()).await else {
+            self.refuse(session, name, 0, Ending::BadCard);
+            return Ok(());
+        };
+        let Some(known) = self.center().order(order).await else {
+            self.refuse(session, name, 0, Ending::NoBooking);
+            return Ok(());
+        };
+        if known.placed.operator.0 != self.view.operator {
+            self.refuse(session, name, 0, Ending::NoBooking);
+            return Ok(());
+        }
+        let filed = known.placed.card;
+        let at = self.center().now();
+        let within = i64::try_from(self.builder.config.payment_within.as_micros());
+        let body = Body::StartPayment {
+            order,
+            terminal: self.terminal(),
+            session: SessionId(session),
+            // The tag is the swiped card's: the engine refuses when it is not the order's.
+            card: CardOnFile { card: filed.card, tag: card.tag, acquirer: filed.acquirer },
+            flow: self.builder.ports.bank.flow(filed.acquirer),
+            until: at.plus_us(within.unwrap_or(i64::MAX)),
+        };
+        // Every sealing has a fresh ephemeral key, so the box names the attempt.
+        let unique = swipe.bytes.clone();
+        let secrets = Secrets { swipe: Some(swipe), pin: None };
+        self.request(session, order, &unique, order.to_string().as_bytes(), body, secrets).await
+    }
+
+    /// Submits a request once; a person waits, so a refusal is told and nothing is repeated.
+    async fn request(
+        &self,
+        session: u64,
+        order: OrderId,
+        unique: &[u8],
+        said: &[u8],
+        body: Body,
+        secrets: Secrets,
+    ) -> Result<(), Over> {
+        let at: Instant = self.center().now();
+        let source = Source::Request { session, unique };
+        let command = inward::command(self.terminal(), &source, said, at, body);
+        let correlation = command.id;
+        let name = Some(order.to_string());
+        match self.center().submit(command, secrets).await {
+            Ok(_) => {
+                meters::message("accepted");
+                tracing::info!(terminal = %self.terminal(), %order, %correlation, "request taken");
+            }
+            Err(Refused::Rejected(reject)) => {
+                meters::message("rejected");
+                tracing::info!(
+                    terminal = %self.terminal(), %order, %correlation, code = reject.code(),
+                    "request rejected"
+                );
+                self.refuse(session, name, reject.code(), ending_of_reject(reject));
+            }
+            Err(Refused::Busy) => {
+                meters::message("busy");
+                self.refuse(session, name, 0, Ending::Fault);
+            }
+            Err(Refused::Stopped) => {
+                self.refuse(session, name, 0, Ending::Fault);
+                return Err(Over::CenterStopped);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, session: u64, order: Option<String>, code: u16, ending: Ending) {
+        self.link.tell(&CenterToTerminal::Refused { session, order, code, ending });
+    }
+
+    async fn identify(&self, swipe: SealedSwipe) -> Option<CardIdentity> {
+        let keys = Arc::clone(&self.builder.ports.keys);
+        let identified = blocking(move || {
+            let card = keys.open_swipe(&swipe)?;
+            keys.identify(&card.pan)
+        });
+        match identified.await? {
+            Ok(identity) => Some(identity),
+            Err(fault) => {
+                tracing::warn!(terminal = %self.terminal(), %fault, "a swipe cannot be used");
+                meters::message("bad_card");
+                None
+            }
+        }
+    }
+
+    fn greeter(&self) -> Greeter {
+        let (builder, link) = (self.builder.clone(), Arc::clone(&self.link));
+        Greeter { builder, link, view: self.view.clone() }
+    }
+}
+
+/// Says what is true at the beginning of a session: standing data, then every booking of the place.
+struct Greeter {
+    builder: Builder,
+    link: Arc<Link>,
+    view: TerminalView,
+}
+
+impl Greeter {
+    async fn run(self) {
+        let welcome = self.builder.welcome(&self.view);
+        self.link.tell(&welcome);
+        let orders = self.builder.ports.center.orders_for_place(self.view.place.clone()).await;
+        for order in orders {
+            self.link.postbox.drained_to(PUSHES_AHEAD).await;
+            let (builder, terminal) = (self.builder.clone(), self.view.id);
+            let pushed = blocking({
+                let order = Arc::clone(&order);
+                move || builder.push(terminal, &order, &order.placed.card)
+            });
+            match pushed.await {
+                Some(Ok(push)) => {
+                    self.link.tell(&push);
+                }
+                Some(Err(BuildFault::NothingToShow)) | None => {}
+                Some(Err(fault)) => {
+                    tracing::error!(order = %order.id, %fault, "a booking cannot be pushed");
+                }
+            }
+        }
+    }
+}
+
+/// Runs on a thread that may wait for a disk; `None` if it panicked, which is logged there.
+pub(crate) async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    match tokio::task::spawn_blocking(act).await {
+        Ok(value) => Some(value),
+        Err(fault) => {
+            tracing::error!(%fault, "a blocking step failed");
+            None
+        }
+    }
+}
