@@ -21,8 +21,14 @@ pub(crate) async fn follow(client: Arc<Client>, mirror: Arc<Mirror>) {
             None => load(&client, &mirror).await,
             Some((epoch, after)) => poll(&client, &mirror, &epoch, after).await,
         };
+        let in_step = mirror.position().is_some();
+        metrics::gauge!("guichet_provider_in_step").set(if in_step { 1.0 } else { 0.0 });
         match result {
-            Ok(()) => failures = 0,
+            Ok(()) => {
+                failures = 0;
+                let heard_s = jiff::Timestamp::now().as_second();
+                metrics::gauge!("guichet_provider_heard_timestamp_seconds").set(heard_s as f64);
+            }
             Err(FetchError::Resync) => {
                 metrics::counter!("guichet_provider_resyncs_total").increment(1);
                 mirror.mark_stale();

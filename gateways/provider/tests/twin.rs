@@ -349,6 +349,24 @@ async fn silence_makes_stale_and_a_restart_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_coach_network_with_damaged_trips_is_sold() {
+    let gtfs = Some(feed("flixbus-de-2014.gtfs.zip"));
+    let twin = start(ProviderTwinConfig { gtfs, ..twin_config() }).await.expect("twin");
+    assert!(twin.twin.catalogue.warnings.iter().any(|w| w.contains("2 trips are not sold")));
+    let world = World::with(twin).await;
+    let mirror = world.mirror();
+    assert!(mirror.freshness()[0].services > 1000, "{:?}", mirror.freshness());
+    let (from, to, date) =
+        mirror.example(guichet_engine::time::Instant(0)).expect("something to try");
+    let journeys = mirror.journeys(&from, &to, &date);
+    assert!(!journeys.is_empty());
+    let offer = &journeys[0].classes[0];
+    assert_eq!((offer.class, offer.fare.price.currency()), (2, Currency::EUR));
+    assert!(offer.fare.price.minor() >= 380, "by distance: {}", offer.fare.price);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_repository_s_timetable_is_mirrored_in_time_and_space() {
     let twin = start(ProviderTwinConfig::default()).await.expect("twin");
     let begun = Instant::now();
@@ -359,6 +377,12 @@ async fn the_repository_s_timetable_is_mirrored_in_time_and_space() {
     println!("{} services mirrored in {took:?}", fresh.services);
     assert!(fresh.services > 20_000, "{}", fresh.services);
     assert!(took < Duration::from_secs(10), "{took:?}");
+    // Of the whole process, the twin and the other tests included.
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let peak_kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("peak");
+    let peak_kib: u64 = peak_kib.trim().trim_end_matches(" kB").parse().expect("a number");
+    println!("peak memory {} MiB", peak_kib / 1024);
+    assert!(peak_kib < 500 * 1024, "{peak_kib} KiB");
     let station = |name: &str| mirror.stations(name, 1).remove(0).id;
     let (from, to) = (station("Berlin Hbf"), station("Hamburg Hbf"));
     let zone = jiff::tz::TimeZone::get("Europe/Berlin").expect("zone");

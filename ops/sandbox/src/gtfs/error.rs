@@ -189,8 +189,8 @@ pub enum GtfsErrorKind {
     #[error("`{0}` is not a known time zone")]
     UnknownZone(String),
     /// Nothing could ever be sold.
-    #[error("no trip with two stops runs on any day")]
-    NothingRuns,
+    #[error("no trip can be sold: {0}")]
+    NothingRuns(String),
 }
 
 impl GtfsErrorKind {
@@ -224,7 +224,7 @@ impl GtfsErrorKind {
             | Self::DuplicateKey(_)
             | Self::ZonesDiffer(_)
             | Self::UnknownZone(_)
-            | Self::NothingRuns => Fault::Feed,
+            | Self::NothingRuns(_) => Fault::Feed,
         }
     }
 }

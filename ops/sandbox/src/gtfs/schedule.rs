@@ -11,9 +11,13 @@ use super::time::parse_time;
 /// Departures that frequencies.txt may unfold to at most.
 pub const DEPARTURES_MAX: u32 = 2_000_000;
 
+/// Warnings about single lines at most.
+pub const WARNINGS_MAX: usize = 100;
+
 const TOO_SHORT: &str = "fewer than two stops";
 const FLEXIBLE: &str = "stops on demand, without fixed places or times";
 const BACKWARDS: &str = "its times go back";
+const DANGLING: &str = "it calls at a stop that is not in stops.txt";
 const UNTIMED: &str = "no time at its first or last stop";
 
 /// Reads the trips with their stop times, sorted, and unfolds frequencies.
@@ -37,7 +41,10 @@ pub fn read(archive: &mut Archive<'_>, feed: &mut Feed) -> Result<(), GtfsError>
         feed.warnings.push(format!("{count} trips are not sold: {reason} (trip `{example}`)"));
     }
     if feed.trips.iter().all(|t| t.unsellable.is_some()) {
-        return Err(GtfsError::of("trips.txt", GtfsErrorKind::NothingRuns));
+        return Err(GtfsError::of(
+            "trips.txt",
+            GtfsErrorKind::NothingRuns(feed.warnings.join("; ")),
+        ));
     }
     Ok(())
 }
@@ -107,6 +114,7 @@ fn read_stop_times(
     let areas = [table.optional("location_id"), table.optional("location_group_id")];
     let mut raw = Vec::new();
     let mut flexible = Vec::new();
+    let mut dangling = Vec::new();
     while let Some(row) = table.next_row()? {
         let key = row.need(id)?;
         let trip = *trips.get(key).ok_or_else(|| {
@@ -121,10 +129,12 @@ fn read_stop_times(
             continue;
         }
         let place = row.need(stop)?;
-        let stop_index = *stops.get(place).ok_or_else(|| {
+        let Some(&stop_index) = stops.get(place) else {
+            // Published feeds have a few of these; the rest of the feed is none the worse.
             let kind = GtfsErrorKind::UnknownReference { id: clip(place), file: "stops.txt" };
-            row.error(stop, kind)
-        })?;
+            dangling.push((trip, row.error(stop, kind).to_string()));
+            continue;
+        };
         row.need(sequence)?;
         raw.push(Raw {
             trip,
@@ -139,6 +149,13 @@ fn read_stop_times(
     }
     for trip in flexible {
         feed.trips[trip as usize].unsellable = Some(FLEXIBLE);
+    }
+    for (trip, what) in dangling {
+        let trip = &mut feed.trips[trip as usize];
+        if trip.unsellable.is_none() && feed.warnings.len() < WARNINGS_MAX {
+            feed.warnings.push(what);
+        }
+        trip.unsellable = trip.unsellable.or(Some(DANGLING));
     }
     Ok(raw)
 }

@@ -130,23 +130,29 @@ fn missing_times_are_spread_between_timed_stops() {
 
 #[test]
 fn trips_that_cannot_be_sold_are_named_and_the_rest_goes_on() {
-    let trips = b"route_id,service_id,trip_id\nr,s,t\nr,s,back\nr,s,short\nr,s,untimed\n";
+    let trips =
+        b"route_id,service_id,trip_id\nr,s,t\nr,s,back\nr,s,short\nr,s,untimed\nr,s,dangling\n";
     let times = [
         TIMES.as_bytes(),
         b"back,10:00:00,10:00:00,a,1\nback,09:00:00,09:00:00,b,2\n",
         b"short,10:00:00,10:00:00,a,1\n",
         b"untimed,10:00:00,10:00:00,a,1\nuntimed,,,b,2\n",
+        b"dangling,10:00:00,10:00:00,a,1\ndangling,11:00:00,11:00:00,x,2\ndangling,12:00:00,12:00:00,b,3\n",
     ]
     .concat();
     let files = with(&[("trips.txt", Some(trips)), ("stop_times.txt", Some(&times))]);
     let feed = read(&files).expect("feed");
     let sold: Vec<&str> = feed.trips_on(day("20240105")).map(|t| t.id.as_str()).collect();
     assert_eq!(sold, ["t"]);
-    for word in ["back", "short", "untimed"] {
+    for word in ["back", "short", "untimed", "dangling", "line 11 column stop_id: `x`"] {
         assert!(feed.warnings.iter().any(|w| w.contains(word)), "{word}: {:?}", feed.warnings);
     }
     let none = with(&[("stop_times.txt", Some(b"trip_id,stop_id,stop_sequence\n"))]);
-    assert_eq!(read(&none).expect_err("nothing").kind, GtfsErrorKind::NothingRuns);
+    let error = read(&none).expect_err("nothing");
+    assert!(
+        matches!(&error.kind, GtfsErrorKind::NothingRuns(why) if why.contains("two stops")),
+        "{error}"
+    );
 }
 
 /// What is put in, and file, line, column and words that come out.
@@ -232,10 +238,10 @@ fn damage_is_refused_with_its_place() {
         (
             "stop_times.txt",
             Some(b"trip_id,arrival_time,departure_time,stop_id,stop_sequence\nt,,,x,1\n"),
-            "stop_times.txt",
-            Some(2),
-            Some("stop_id"),
-            "not in stops.txt",
+            "trips.txt",
+            None,
+            None,
+            "stop_times.txt line 2 column stop_id: `x` is not in stops.txt",
         ),
         (
             "stop_times.txt",

@@ -16,6 +16,8 @@ use super::wire::{
 
 /// Characters of an idempotency key at most.
 pub const KEY_CHARS_MAX: usize = 128;
+/// Idempotency keys kept at most: bookings of all states, and tombstones.
+pub const KEYS_MAX: usize = 5_000_000;
 /// How long after departure a refund is still given, in seconds: for tickets that never came out.
 pub const REFUND_GRACE_S: i64 = 3600;
 /// How long a refund offer can be accepted, in seconds.
@@ -37,6 +39,9 @@ pub struct OtherPlace {
     unit: u16,
     mask: u128,
 }
+
+/// Taken units with their runs of legs, the end excluded.
+pub type TakenUnits = Vec<(u16, Vec<(u16, u16)>)>;
 
 /// What has to be kept across a restart.
 #[derive(Clone, Debug)]
@@ -61,6 +66,7 @@ pub struct Books {
     prefix: String,
     next: u64,
     prebook_s: u32,
+    keys_max: usize,
     unsaved: Vec<Record>,
 }
 
@@ -102,6 +108,7 @@ impl Books {
             prefix,
             next: 1,
             prebook_s,
+            keys_max: KEYS_MAX,
             unsaved: Vec::new(),
         }
     }
@@ -148,10 +155,7 @@ impl Books {
     }
 
     /// Taken seats of all services for which `wanted` holds.
-    pub fn taken(
-        &self,
-        wanted: impl Fn(ServiceRef) -> bool,
-    ) -> Vec<(ServiceRef, Vec<(u16, Vec<(u16, u16)>)>)> {
+    pub fn taken(&self, wanted: impl Fn(ServiceRef) -> bool) -> Vec<(ServiceRef, TakenUnits)> {
         let mut list: Vec<_> = self
             .taken
             .iter()
@@ -193,6 +197,7 @@ impl Books {
         match self.keys.get(key) {
             Some(Key::Tombstone) => return Err(Refusal::HoldReleased),
             Some(Key::Booking(id)) => return self.again(id, request),
+            None if self.keys.len() >= self.keys_max => return Err(Refusal::Unavailable),
             None => {}
         }
         let service = catalogue.find(&request.service).ok_or(Refusal::UnknownService)?;
@@ -405,6 +410,9 @@ impl Books {
             (Err(_), Some(key)) => {
                 if key.is_empty() || key.chars().count() > KEY_CHARS_MAX {
                     return Err(Refusal::BadKey);
+                }
+                if self.keys.len() >= self.keys_max && !self.keys.contains_key(key) {
+                    return Err(Refusal::Unavailable);
                 }
                 if self.keys.insert(key.to_owned(), Key::Tombstone).is_none() {
                     self.unsaved.push(Record::Tombstone(key.to_owned()));

@@ -35,7 +35,7 @@ impl Demand {
 
     /// One customer takes a place of a live service in the window, or gives one back.
     pub fn step(&mut self, books: &mut Books, catalogue: &Catalogue, first_day: i32, days: u16) {
-        if books.others() > 0 && self.next() % ONE_FREES_OF == 0 {
+        if books.others() > 0 && self.next().is_multiple_of(ONE_FREES_OF) {
             let index = self.below(books.others());
             books.other_frees(catalogue, index);
         } else {

@@ -1,4 +1,16 @@
-//! The twin's HTTP interface.
+//! The twin's HTTP interface. Bodies are JSON, refusals RFC 9457 problems `urn:guichet:provider:…`.
+//!
+//! | call | does |
+//! | --- | --- |
+//! | `GET /places`, `GET /snapshot` | what is on sale; the snapshot is lines of JSON, `head` to `end` |
+//! | `GET /deltas?epoch=&after=&wait_ms=` | changes after a number; waits for one, at most a heartbeat; 410: take a snapshot |
+//! | `POST /bookings` (Idempotency-Key: the hold) | holds a place |
+//! | `GET /bookings/{id}`, `GET /bookings?hold=` | looks a booking up |
+//! | `DELETE /bookings/{id}`, `DELETE /bookings?hold=` | releases; by the hold also before it came, with a tombstone |
+//! | `POST /bookings/{id}/fulfillments` | confirms |
+//! | `POST /bookings/{id}/refund-offers`, `PATCH …/{offer}` | offers a refund, accepts it |
+//! | `POST /fault`, `GET /fault` | fault switches, `{"kind":"drop_answer","on":"hold","count":1}` |
+//! | `GET /books`, `GET /healthz` | all bookings with their states; alive |
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -267,6 +267,19 @@ fn the_next_life_knows_what_this_one_sold() {
 }
 
 #[test]
+fn full_books_take_no_more_and_still_end_what_they_have() {
+    let mut world = World::new();
+    world.books.keys_max = 2;
+    let request = world.request(Mode::Live, 0, 3, None);
+    world.hold("a", &request).expect("one");
+    assert_eq!(world.release("b"), Ok(None), "two");
+    assert_eq!(world.hold("c", &request), Err(Refusal::Unavailable));
+    assert_eq!(world.release("d"), Err(Refusal::Unavailable));
+    assert_eq!(world.release("a"), Ok(Some(State::Released)));
+    assert_eq!(world.release("b"), Ok(None));
+}
+
+#[test]
 fn masks_and_runs_are_the_same_thing() {
     for (from, to, mask) in [(0, 1, 1), (1, 3, 0b110), (0, 128, u128::MAX), (127, 128, 1 << 127)] {
         assert_eq!(mask_of(from, to), mask, "{from} to {to}");
