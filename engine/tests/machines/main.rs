@@ -1,0 +1,9 @@
+//! The engine's machines played against a world of its own: banks, providers, terminals and partitions as plain values.
+
+mod books;
+mod desk;
+mod partitions;
+mod random;
+mod sagas;
+mod seats;
+mod world;
