@@ -73,7 +73,8 @@ mod tests {
     fn the_stream_s_test_vectors_hold() {
         let t2 = [("e", 98, 101, 97, Step::Apply)];
         let t3 = [t2[0], ("e", 102, 102, 101, Step::Apply)];
-        let rows: &[(&str, &[(&str, u64, u64, u64, Step)])] = &[
+        type Row<'a> = (&'a str, &'a [(&'a str, u64, u64, u64, Step)]);
+        let rows: &[Row<'_>] = &[
             ("T1", &[("e", 99, 100, 98, Step::Ignore)]),
             ("T2", &t2),
             ("T3", &t3),
