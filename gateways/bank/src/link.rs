@@ -172,19 +172,6 @@ impl Core {
         }
     }
 
-    /// Reports a message that went over the wire.
-    pub fn tap(&self, record: WireRecord) {
-        let direction = if record.outbound { "out" } else { "in" };
-        metrics::counter!(
-            "guichet_bank_messages_total",
-            "acquirer" => self.acquirer.0.to_string(),
-            "direction" => direction,
-            "mti" => record.mti.clone()
-        )
-        .increment(1);
-        self.watch.wire(record);
-    }
-
     /// Counts something that should not happen.
     pub fn count(&self, what: &'static str) {
         metrics::counter!(

@@ -212,7 +212,6 @@ impl<'a> Session<'a> {
         let (was, is) = (before != LinkState::Down, state != LinkState::Down);
         if was != is {
             self.core.watch.link(self.core.acquirer, is);
-            tracing::info!(acquirer = self.core.acquirer.0, up = is, "bank link");
         }
     }
 
@@ -237,9 +236,8 @@ impl<'a> Session<'a> {
             tracing::error!(reason, "a network message was not written");
             Ended::Broken("a network message was not written")
         })?;
-        self.write(&body).await?;
-        self.core.tap(record);
-        Ok(())
+        self.core.watch.wire(record);
+        self.write(&body).await
     }
 
     async fn write(&mut self, body: &[u8]) -> Step {
@@ -266,6 +264,10 @@ impl<'a> Session<'a> {
         if *self.state.borrow() != LinkState::Up(command.generation) {
             return refuse(command, Reply::NotSent("the keys have changed"));
         }
+        if command.reply.is_closed() {
+            // Given up while it waited for a slow write: in doubt already, so not written late.
+            return Ok(());
+        }
         if command.once && self.in_flight.knows(&command.key) {
             return refuse(command, Reply::SentBefore);
         }
@@ -280,10 +282,10 @@ impl<'a> Session<'a> {
         }
         self.in_flight.enter(key, Waiter::Exchange(reply), trail, Instant::now());
         record.at = now;
-        let written = self.write(&body).await;
-        // Reported even when writing failed: some of it may have left.
-        self.core.tap(record);
-        written
+        // Reported before the bytes: a crash between the two leaves the record of a message that
+        // may have left, never a message without a record.
+        self.core.watch.wire(record);
+        self.write(&body).await
     }
 
     async fn drain(&mut self) -> Step {
@@ -328,7 +330,7 @@ impl<'a> Session<'a> {
             Match::Unknown => Trail::default(),
         };
         let record = core.record(false, &message, trail);
-        core.tap(record.clone());
+        core.watch.wire(record.clone());
         if !genuine {
             core.count("bad_mac");
             tracing::warn!(masked = record.masked, "an answer's MAC is wrong");
@@ -424,7 +426,7 @@ impl<'a> Session<'a> {
 
     /// The bank asks us: echo and the like are answered, anything else is not our business.
     async fn answer_bank(&mut self, request: &Message) -> Step {
-        self.core.tap(self.core.record(false, request, Trail::default()));
+        self.core.watch.wire(self.core.record(false, request, Trail::default()));
         if request.mti.class() != 8 {
             self.core.count("unexpected_request");
             return Ok(());

@@ -157,7 +157,8 @@ fn other_projects_samples_end_in_a_message_or_a_typed_error() {
 fn bad_bytes_are_named_with_element_and_offset() {
     let ascii = Dialect::named("ascii").expect("ascii");
     let bcd = Dialect::named("bcd").expect("bcd");
-    let rows: [(&Dialect, Vec<u8>, What, Option<u8>, usize); 12] = [
+    type Row<'a> = (&'a Dialect, Vec<u8>, What, Option<u8>, usize);
+    let rows: [Row<'_>; 12] = [
         (&ascii, b"02".to_vec(), What::Truncated { missing: 2 }, None, 0),
         (&ascii, b"02x0".to_vec(), What::BadMti, None, 2),
         (&ascii, b"0900".to_vec(), What::BadMti, None, 0),

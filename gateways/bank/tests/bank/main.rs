@@ -265,6 +265,22 @@ fn many_payments_at_once_each_get_their_own_answer() {
 }
 
 #[test]
+fn keys_out_of_step_are_renewed_and_what_was_in_doubt_is_reversed() {
+    both(|rig| async move {
+        let sign_ons = rig.host().counts().sign_ons;
+        rig.renew_keys_behind_its_back();
+        let (hold, doubt) = rig.hold(GOOD, 700).await;
+        assert_eq!(doubt, BankOutcome::InDoubt, "an answer under an unknown key is no answer");
+        let undone = rig.reverse(BankStep::Authorization, &hold, 700, PaymentEnd::InDoubt).await;
+        assert!(matches!(undone, BankOutcome::Yes { .. }), "{undone:?}");
+        assert_eq!(rig.host().counts().sign_ons, sign_ons + 2);
+        assert!(matches!(rig.hold(GOOD, 700).await.1, BankOutcome::Yes { .. }));
+        assert_eq!(rig.account("A-1"), (5_000_000, 700));
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn the_back_office_answers_over_http() {
     both(|rig| async move {
         let paid = rig.pay(GOOD, "1234", 900).await;

@@ -15,7 +15,7 @@ use guichet_engine::ids::{
 };
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::Instant;
-use guichet_iso8583::Dialect;
+use guichet_iso8583::{Dialect, Values};
 use guichet_ports::bank::{BankPort, BankRequest, BankWatch, WireRecord};
 use guichet_sandbox::bank::data::BankData;
 use guichet_sandbox::bank::{BankTwinConfig, Host, Running, TEST_ZONE_MASTER_KEY, start};
@@ -235,6 +235,27 @@ impl Rig {
 
     pub fn fault(&self, rule: &str) {
         self.host().add_fault(serde_json::from_str(rule).expect("rule")).expect("rule");
+    }
+
+    /// Lets another party sign on, which changes the bank's working keys.
+    pub fn renew_keys_behind_its_back(&self) {
+        let mut values = Values::new();
+        for (name, value) in [
+            ("transmission", "0101000000"),
+            ("local_time", "000000"),
+            ("local_date", "0101"),
+            ("stan", "900000"),
+            ("acquirer", "00010000"),
+            ("terminal", "T0000002"),
+            ("merchant", "898110041120001"),
+            ("batch", "000001"),
+            ("operator", "02"),
+        ] {
+            values.set(name, value);
+        }
+        let message = self.dialect.compose("sign_on", &values).expect("compose");
+        let body = self.dialect.pack(&message).expect("pack");
+        assert_eq!(self.host().respond(&body).len(), 1);
     }
 
     pub fn account(&self, id: &str) -> (i64, i64) {

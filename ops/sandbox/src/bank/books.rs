@@ -181,6 +181,17 @@ pub struct Moment {
     pub year_month: String,
 }
 
+/// What is kept of the books while the twin is not running.
+#[derive(Serialize, Deserialize)]
+pub struct Snapshot {
+    accounts: BTreeMap<String, Account>,
+    /// Account, masked card number and wrong PINs in a row.
+    wrong_pins: Vec<(String, String, u8)>,
+    transactions: Vec<Transaction>,
+    forestalled: Vec<(String, String)>,
+    acquirer: BTreeMap<u16, i64>,
+}
+
 /// The books.
 pub struct Books {
     accounts: BTreeMap<String, Account>,
@@ -218,6 +229,49 @@ impl Books {
             by_stan: HashMap::new(),
             forestalled: Vec::new(),
             acquirer: BTreeMap::new(),
+        }
+    }
+
+    /// What has to be kept to open the books again.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            accounts: self.accounts.clone(),
+            wrong_pins: self
+                .wrong_pins
+                .iter()
+                .filter_map(|(pan, tries)| {
+                    let account = self.cards.get(pan)?.account.clone();
+                    Some((account, guichet_iso8583::mask_pan(pan), *tries))
+                })
+                .collect(),
+            transactions: self.transactions.clone(),
+            forestalled: self.forestalled.clone(),
+            acquirer: self.acquirer.clone(),
+        }
+    }
+
+    /// Takes a snapshot's entries over; accounts that the table no longer has are left out.
+    pub fn restore(&mut self, snapshot: Snapshot) {
+        for (id, account) in snapshot.accounts {
+            if let Some(open) = self.accounts.get_mut(&id) {
+                *open = account;
+            }
+        }
+        for (account, masked, tries) in snapshot.wrong_pins {
+            let same = |card: &&CardData| {
+                card.account == account && guichet_iso8583::mask_pan(&card.pan) == masked
+            };
+            if let Some(card) = self.cards.values().find(same) {
+                self.wrong_pins.insert(card.pan.clone(), tries);
+            }
+        }
+        self.forestalled = snapshot.forestalled;
+        self.acquirer = snapshot.acquirer;
+        self.transactions = snapshot.transactions;
+        self.by_stan.clear();
+        for (at, transaction) in self.transactions.iter().enumerate() {
+            let key = (transaction.terminal.clone(), transaction.stan.clone());
+            self.by_stan.entry(key).or_default().push(at);
         }
     }
 

@@ -14,6 +14,7 @@ use super::books::{Ask, Books, Decision, Moment, PinCheck, Request};
 use super::crypto::{ZoneKey, mac, read_pin};
 use super::data::BankData;
 use super::faults::{Faults, Rule, Subject, Treatment};
+use super::state::Stored;
 use super::wire::Wire;
 
 /// Stored answers kept for duplicates.
@@ -161,6 +162,20 @@ impl Host {
     fn business_date(&self, inner: &Inner) -> Date {
         let calendar = Timestamp::now().to_zoned_datetime(self.zone.clone()).date();
         inner.opened.map_or(calendar, |opened| opened.max(calendar))
+    }
+
+    /// What outlives the process, and how many transactions it holds.
+    pub fn stored(&self) -> (usize, Stored) {
+        let inner = self.lock();
+        let count = inner.books.transactions().len();
+        (count, Stored::new(inner.opened, inner.books.snapshot()))
+    }
+
+    /// Takes over what an earlier process left.
+    pub fn restore(&self, stored: Stored) {
+        let mut inner = self.lock();
+        inner.opened = stored.opened.and_then(|text| text.parse().ok());
+        inner.books.restore(stored.books);
     }
 
     /// Takes a body off the line and gives what to send back.

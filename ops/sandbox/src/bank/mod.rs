@@ -11,6 +11,7 @@ pub mod data;
 pub mod faults;
 mod host;
 mod server;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -18,6 +19,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
@@ -30,6 +32,11 @@ use tokio::task::JoinHandle;
 
 use crypto::ZoneKey;
 pub use host::{Counts, Host};
+
+/// How often changed books are written while the twin runs.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+/// Transactions up to which books are written while the twin runs; larger ones at its end only.
+const KEEP_UP_TO: usize = 20_000;
 
 /// The zone master key of the sandbox: a published test key, never to be used elsewhere.
 pub const TEST_ZONE_MASTER_KEY: &str = "0123456789ABCDEFFEDCBA9876543210";
@@ -46,6 +53,8 @@ pub struct BankTwinConfig {
     pub dialect: String,
     /// Accounts and cards; without it the shipped ones.
     pub data: Option<PathBuf>,
+    /// File in which the books outlive the process; without it they end with it.
+    pub state: Option<PathBuf>,
     /// Zone of its business day.
     pub zone: String,
     /// Zone master key, 32 hexadecimal characters.
@@ -59,6 +68,7 @@ impl Default for BankTwinConfig {
             admin_bind: "127.0.0.1:0".to_string(),
             dialect: "ascii".to_string(),
             data: None,
+            state: None,
             zone: "Asia/Shanghai".to_string(),
             zone_master_key: TEST_ZONE_MASTER_KEY.to_string(),
         }
@@ -73,7 +83,9 @@ pub struct Running {
     pub admin_addr: SocketAddr,
     /// The bank itself, for tests in the same process.
     pub host: Arc<Host>,
+    state: Option<PathBuf>,
     stop: watch::Sender<bool>,
+    keeping: Option<JoinHandle<()>>,
     line: JoinHandle<()>,
     admin: actix_web::dev::ServerHandle,
     admin_task: JoinHandle<std::io::Result<()>>,
@@ -86,6 +98,14 @@ impl Running {
         self.admin.stop(true).await;
         let _ = self.line.await;
         let _ = self.admin_task.await;
+        if let Some(keeping) = self.keeping {
+            let _ = keeping.await;
+        }
+        if let Some(path) = self.state
+            && let Err(error) = self.host.stored().1.write(&path)
+        {
+            tracing::error!(error = format!("{error:#}"), "the bank's books were not kept");
+        }
     }
 }
 
@@ -105,6 +125,11 @@ pub async fn start(config: BankTwinConfig) -> anyhow::Result<Running> {
         .and_then(|bytes| ZoneKey::new(&bytes))
         .context("the zone master key has 32 hexadecimal characters")?;
     let host = Arc::new(Host::new(dialect, data, master, zone));
+    if let Some(path) = &config.state
+        && let Some(stored) = state::Stored::read(path)?
+    {
+        host.restore(stored);
+    }
     let listener = TcpListener::bind(&config.iso_bind)
         .await
         .with_context(|| format!("cannot listen on {}", config.iso_bind))?;
@@ -122,8 +147,38 @@ pub async fn start(config: BankTwinConfig) -> anyhow::Result<Running> {
     let server = server.run();
     let admin = server.handle();
     let admin_task = tokio::spawn(server);
+    let keeping =
+        config.state.clone().map(|path| tokio::spawn(keep(host.clone(), path, stopped.clone())));
     let line = tokio::spawn(server::serve(host.clone(), listener, iso_addr, stopped));
-    Ok(Running { iso_addr, admin_addr, host, stop, line, admin, admin_task })
+    let state = config.state;
+    Ok(Running { iso_addr, admin_addr, host, state, stop, keeping, line, admin, admin_task })
+}
+
+/// Keeps the books on disk while they are small enough to be written whole.
+async fn keep(host: Arc<Host>, path: PathBuf, mut stop: watch::Receiver<bool>) {
+    let mut kept = 0;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(KEEP_EVERY) => {}
+            _ = stop.changed() => return,
+        }
+        let count = host.with_books(|books| books.transactions().len());
+        if count == kept || count > KEEP_UP_TO {
+            continue;
+        }
+        let (host, path) = (host.clone(), path.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let (count, stored) = host.stored();
+            stored.write(&path).map(|()| count)
+        });
+        match written.await {
+            Ok(Ok(count)) => kept = count,
+            Ok(Err(error)) => {
+                tracing::warn!(error = format!("{error:#}"), "the bank's books were not kept");
+            }
+            Err(_) => return,
+        }
+    }
 }
 
 /// Runs a bank twin until SIGTERM or SIGINT. When it is ready it prints one line of JSON with

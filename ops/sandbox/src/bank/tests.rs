@@ -9,6 +9,7 @@ use super::clearing;
 use super::crypto::{ZoneKey, mac, make_pin_block};
 use super::data::BankData;
 use super::host::Host;
+use super::state::Stored;
 
 const GOOD: &str = "6200000000000005";
 
@@ -395,6 +396,39 @@ fn the_clearing_file_holds_what_moved_on_its_date() {
         );
         assert_eq!(lines("2001-01-01"), ["trailer 0 0 "]);
     });
+}
+
+#[test]
+fn the_books_outlive_the_process() {
+    let mut acquirer = Acquirer::signed_on("ascii");
+    let hold = acquirer.hold(GOOD, 700);
+    let paid = acquirer.hold(GOOD, 900);
+    assert_eq!(code(&acquirer.complete(GOOD, 900, "1234", &paid)), "00");
+    let completion = format!("{:06}", acquirer.stan);
+    assert_eq!(code(&acquirer.complete(GOOD, 700, "9999", &hold)), "55");
+    let (_, opens) = acquirer.host.cutover();
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("bank.json");
+    assert!(Stored::read(&path).expect("no file yet").is_none());
+    acquirer.host.stored().1.write(&path).expect("written");
+    let text = std::fs::read_to_string(&path).expect("text");
+    assert!(!text.contains(GOOD), "no card number is kept");
+
+    let mut again = Acquirer::signed_on("ascii");
+    again.host.restore(Stored::read(&path).expect("read").expect("stored"));
+    again.stan = 100;
+    assert_eq!(again.host.today(), opens);
+    let tries = again.host.with_books(|books| books.card_state(GOOD).map(|state| state.1));
+    assert_eq!(tries, Some(1));
+    assert_eq!(again.account("A-1"), (5_000_000 - 900, 700));
+    assert_eq!(code(&again.reverse("reverse_hold", "0100", &hold.0, 700)), "00");
+    assert_eq!(code(&again.reverse("reverse_complete", "0200", &completion, 900)), "00");
+    assert_eq!(again.account("A-1"), (5_000_000, 900));
+
+    for damage in ["{", "", r#"{"version":2,"opened":null,"books":{}}"#] {
+        std::fs::write(&path, damage).expect("written");
+        assert!(Stored::read(&path).is_err(), "{damage}");
+    }
 }
 
 #[test]
