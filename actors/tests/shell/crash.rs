@@ -1,0 +1,96 @@
+//! A crash at each append: whatever was lost, the person ends with one ticket and one charge.
+
+use std::time::Instant as Moment;
+
+use guichet_engine::event::Authority;
+use guichet_engine::order::LinePhase;
+use guichet_ports::center::{Center, Refused};
+
+use crate::world::{PATIENCE, World, is_held, is_paying, order_id};
+
+const LINES: [Authority; 2] = [Authority::Allotted, Authority::Live];
+/// How far the clock goes when nothing moves: past prompts and answers, far below the hold's end.
+const STEP_US: i64 = 40_000_000;
+
+/// Plays a person who wants the ticket, until the order is closed; says whether a partition stopped on the way.
+async fn insist_on_a_ticket(world: &mut World) -> bool {
+    let deadline = Moment::now() + PATIENCE;
+    world.begin().await;
+    let mut known = 0;
+    loop {
+        if world.broken() {
+            return true;
+        }
+        let Some(order) = world.center.order_after(order_id(1), known, 30).await else {
+            match world.place(1, &LINES).await {
+                Ok(_) | Err(Refused::Stopped) => continue,
+                Err(refused) => panic!("the order is refused: {refused}"),
+            }
+        };
+        if order.closed {
+            return false;
+        }
+        assert!(Moment::now() < deadline, "hung: {order:#?}");
+        if order.version > known {
+            known = order.version;
+        } else if is_held(&order) && !is_paying(&order) {
+            // Refused when something is under way again.
+            world.swipe(1).await.ok();
+        } else {
+            world.clock.advance_us(STEP_US);
+            world.terminals.send_facts().await;
+        }
+    }
+}
+
+async fn crash_at_each_append(partitions: u16, kept: bool) -> u64 {
+    let mut appends = 1;
+    loop {
+        let mut world = World::closed(partitions);
+        world.store.fail_append(appends, kept);
+        let stopped = insist_on_a_ticket(&mut world).await;
+        if stopped {
+            world.restart().await;
+            assert!(!insist_on_a_ticket(&mut world).await, "it stopped a second time");
+        }
+        let order = world.center.order(order_id(1)).await.expect("placed");
+        let issued = |l: &guichet_engine::order::Line| matches!(l.phase, LinePhase::Issued { .. });
+        assert!(order.lines.iter().all(issued), "append {appends}: {order:#?}");
+        world.check_sold(LINES.len()).await;
+        assert_eq!(world.center.outstanding().await, [], "append {appends}");
+        world.center.shutdown().await;
+        if !stopped {
+            return appends - 1;
+        }
+        appends += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_append_at_every_point_of_a_purchase() {
+    let points = crash_at_each_append(2, false).await;
+    println!("crash points, record lost: {points}");
+    assert!(points >= 15, "only {points} appends were tried");
+}
+
+#[tokio::test]
+async fn a_kept_append_without_its_answer_at_every_point_of_a_purchase() {
+    let points = crash_at_each_append(2, true).await;
+    println!("crash points, record kept: {points}");
+    assert!(points >= 15, "only {points} appends were tried");
+}
+
+#[tokio::test]
+async fn a_failed_append_stops_its_partition_and_no_other() {
+    let world = World::open(2).await;
+    let next = world.store.appends() + 1;
+    world.store.fail_append(next, false);
+    assert_eq!(world.place(1, &LINES).await, Err(Refused::Stopped));
+    assert_eq!(world.place(2, &LINES).await, Err(Refused::Stopped));
+    assert!(world.center.order(order_id(1)).await.is_none(), "state ahead of the journal is gone");
+    let states: Vec<_> = world.center.health().iter().map(|health| health.state).collect();
+    use guichet_actors::PartitionState::{JournalFailed, Running};
+    assert_eq!(states, [JournalFailed, Running]);
+    assert!(world.center.terminal(crate::world::TERMINAL).await.is_some() || states[1] == Running);
+    world.center.shutdown().await;
+}

@@ -1,0 +1,8 @@
+//! The shell as a whole: real loops, real actors, journals in memory, and peers that keep books of their own.
+
+mod crash;
+mod load;
+mod peers;
+mod purchase;
+mod supervision;
+mod world;

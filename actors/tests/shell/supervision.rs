@@ -1,0 +1,79 @@
+//! A panic forced in one order: others go on, that one is rebuilt, and after the third it is set aside and shown.
+
+use guichet_engine::command::{Body, Role};
+use guichet_engine::event::Authority;
+use guichet_engine::reject::Reject;
+use guichet_ports::center::Refused;
+
+use crate::world::{World, is_held, order_id};
+
+const LINES: [Authority; 2] = [Authority::Allotted, Authority::Live];
+
+#[tokio::test]
+async fn an_order_whose_actor_panicked_is_rebuilt_and_others_go_on() {
+    let mut world = World::open(2).await;
+    world.faults.panic_in(order_id(1), 2);
+    world.place(1, &LINES).await.expect("placed");
+    world.place(2, &LINES).await.expect("placed");
+    for n in [2, 1] {
+        world.until_held(n).await;
+    }
+    assert_eq!(world.faults.left(order_id(1)), 0, "both panics happened");
+    for n in [1, 2] {
+        world.swipe(n).await.expect("begins");
+        world.until_closed(n).await;
+    }
+    world.check_sold(4).await;
+    world.center.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_payment_whose_actor_panicked_charges_nothing_and_can_be_made_again() {
+    let mut world = World::open(2).await;
+    world.place(1, &LINES).await.expect("placed");
+    world.until_held(1).await;
+    world.faults.panic_in(order_id(1), 1);
+    world.swipe(1).await.expect("begins");
+    let over = |o: &guichet_engine::order::Order| !o.payments.is_empty() && is_held(o);
+    world.until(1, "over", over).await;
+    assert_eq!((world.bank.net(), world.bank.held()), (0, 0));
+    world.swipe(1).await.expect("begins again");
+    world.until_closed(1).await;
+    world.check_sold(2).await;
+    world.center.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_order_that_panics_again_and_again_is_parked_until_somebody_unparks_it() {
+    let mut world = World::open(2).await;
+    world.place(1, &LINES).await.expect("placed");
+    world.place(2, &LINES).await.expect("placed");
+    world.until_held(1).await;
+    world.until_held(2).await;
+    world.faults.panic_in(order_id(1), u32::MAX);
+    world.swipe(1).await.expect("begins");
+    let parked = world.until(1, "parked", |order| order.parked.is_some()).await;
+    assert_eq!(parked.parked, Some(guichet_actors::limits::PARKED_AFTER_PANICS));
+    let shown = world.center.parked().await;
+    assert_eq!(shown.iter().map(|order| order.id).collect::<Vec<_>>(), [order_id(1)]);
+    assert_eq!(world.swipe(1).await, Err(Refused::Rejected(Reject::Parked)));
+    world.swipe(2).await.expect("begins");
+    world.until_closed(2).await;
+
+    // A restart finds it parked, and does not panic over it again.
+    world.restart().await;
+    world.begin().await;
+    assert_eq!(world.center.parked().await.len(), 1);
+
+    world.faults.panic_in(order_id(1), 0);
+    let unpark = Body::Unpark { order: order_id(1) };
+    world.submit(0xc0, Role::Operator, 1, unpark).await.expect("set going");
+    world.until_held(1).await;
+    let link = Body::TerminalLink { terminal: crate::world::TERMINAL, connected: true, version: 1 };
+    world.submit(0xc1, Role::Terminal, 1, link).await.expect("linked");
+    world.swipe(1).await.expect("begins");
+    world.until_closed(1).await;
+    world.check_sold(4).await;
+    assert_eq!(world.center.parked().await.len(), 0);
+    world.center.shutdown().await;
+}
