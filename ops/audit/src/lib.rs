@@ -118,7 +118,7 @@ impl Auditor {
     #[must_use]
     pub fn finish(mut self) -> Report {
         let out = &mut self.findings;
-        self.seats.finish(out);
+        self.seats.finish(out.now, out);
         self.orders.finish(&self.seats, &self.books, &self.days, out);
         self.books.finish(out);
         self.marks.finish(out);

@@ -44,6 +44,7 @@ pub(crate) struct Line {
     pub attempt: Attempt,
     pub place: Option<(UnitNo, Seat)>,
     pub last: FactPlace,
+    issued: bool,
     prints: BTreeMap<Attempt, (Print, TicketNumber)>,
 }
 
@@ -57,8 +58,14 @@ impl Line {
             attempt: Attempt(0),
             place: None,
             last: place,
+            issued: false,
             prints: BTreeMap::new(),
         }
+    }
+
+    /// Whether a ticket was issued, whatever became of it.
+    pub fn was_issued(&self) -> bool {
+        self.issued
     }
 
     /// The ticket that the person has.
@@ -101,6 +108,7 @@ impl Line {
         match self.prints.get_mut(&print) {
             Some((state, _)) if from.contains(state) => {
                 *state = to;
+                self.issued |= to == Print::Issued;
                 Ok(())
             }
             was => Err(format!(

@@ -165,7 +165,29 @@ impl Orders {
             order.finish(*id, books, named, out);
             order.finish_seats(*id, seats, out);
         }
+        self.finish_sold(seats, out);
         self.finish_tickets(out);
+    }
+
+    /// A place that is sold has a ticket, or its order is still at work.
+    fn finish_sold(&self, seats: &Seats, out: &mut Findings) {
+        for (hold, alive) in seats.alive().filter(|(_, alive)| alive.sold) {
+            let order = self.orders.get(&hold.order);
+            let ticket = order.is_some_and(|order| {
+                order
+                    .ticketed()
+                    .any(|(number, line)| number == hold.line && line.attempt == hold.attempt)
+            });
+            if ticket {
+                continue;
+            }
+            if order.is_none_or(|order| order.closed) {
+                let detail = "place sold and no ticket, and the order is closed";
+                out.violation(Rule::SeatWithoutTicket, alive.since, hold, detail);
+            }
+            let kind = "place sold, no ticket yet";
+            out.open(Rule::SeatWithoutTicket, kind, Owner::Center, alive.since, hold, None);
+        }
     }
 
     /// Numbers of messages are used once; a reference belongs to one payment.
@@ -248,6 +270,10 @@ impl Order {
                 Ok(())
             }
             OrderEvent::IssueTold { print, ticket, .. } => {
+                if line.place.is_none() {
+                    let detail = format!("print of line {number} told, which holds no place");
+                    context.broken(Rule::TicketWithoutSeat, detail);
+                }
                 if !charged {
                     context
                         .broken(Rule::TicketWithoutCharge, format!("print of line {number} told"));
@@ -415,7 +441,7 @@ impl Order {
         for (number, payment) in &self.payments {
             payment.finish(&subject, *number, self.closed, out);
             if payment.charged() {
-                self.finish_books(id, *number, payment, books, out);
+                self.finish_charge(id, *number, payment, books, out);
                 for line in &payment.lines {
                     self.finish_line(&subject, payment, *line, named, out);
                 }
@@ -424,6 +450,7 @@ impl Order {
         for line in &self.lines {
             line.finish(&subject, out);
         }
+        self.finish_books(id, books, out);
     }
 
     /// A charged line has a ticket, or its money goes back.
@@ -478,7 +505,7 @@ impl Order {
     }
 
     /// A charge stands in the books with its amount and date.
-    fn finish_books(
+    fn finish_charge(
         &self,
         id: OrderId,
         number: PaymentNo,
@@ -491,6 +518,25 @@ impl Order {
         if found != expected {
             let detail = format!("payment {number} stands as {found:?}, not {expected:?}");
             out.violation(Rule::LedgerHistory, payment.since, id, detail);
+        }
+    }
+
+    /// A ticket and a refund stand in the books, and nothing stands there without one.
+    fn finish_books(&self, id: OrderId, books: &Books, out: &mut Findings) {
+        let mut check = |place: FactPlace, key: PostingKey, due: bool| {
+            let found = books.posted(id, key).map(|(state, ..)| state);
+            if (found == Some(Posted::Done)) != due {
+                let detail = format!("{key:?} stands as {found:?}");
+                out.violation(Rule::LedgerHistory, place, id, detail);
+            }
+        };
+        for (number, line) in (0_u8..).map(LineNo).zip(&self.lines) {
+            let free = line.due.is_some_and(|due| due.minor() == 0);
+            check(line.last, PostingKey::Issue(number), line.was_issued() && !free);
+        }
+        for ((_, number), refund) in &self.refunds {
+            check(refund.since, PostingKey::RefundDue(*number), refund.amount.minor() > 0);
+            check(refund.since, PostingKey::RefundDone(*number), refund.done);
         }
     }
 

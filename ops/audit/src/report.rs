@@ -20,6 +20,8 @@ pub enum Rule {
     SeatHistory,
     /// A ticket's place is sold in its service's inventory.
     TicketWithoutSeat,
+    /// A place that is sold has a ticket.
+    SeatWithoutTicket,
     /// Whoever is charged has a ticket or the money back.
     ChargeWithoutTicket,
     /// No ticket without a charge.
@@ -179,7 +181,7 @@ pub(crate) struct Findings {
     pub violations: Vec<Violation>,
     pub violation_count: u64,
     pub open: Vec<OpenItem>,
-    now: Instant,
+    pub now: Instant,
     drained: bool,
 }
 

@@ -104,6 +104,36 @@ pub(super) fn posting(
     })
 }
 
+/// A posting that goes into the balance at once.
+pub(super) fn direct(order: OrderId, key: PostingKey, minor: i64) -> Event {
+    let leg = |kind, side| {
+        let account = Account { operator: OPERATOR, kind, currency: Currency::CNY };
+        Leg { account, side, amount: money(minor) }
+    };
+    let (date, kind) = (Some(TODAY), PostingKind::Direct);
+    let legs = vec![
+        leg(AccountKind::CustomerDeposit, Side::Debit),
+        leg(AccountKind::RefundPayable, Side::Credit),
+    ];
+    Event::Ledger(Posting { order, key, kind, date, legs })
+}
+
+/// A refund asked for and taken by the bank, with its postings.
+pub(super) fn given_back(
+    line: u8,
+    number: u8,
+    minor: i64,
+    why: LineEnd,
+    date: BusinessDate,
+) -> Vec<Event> {
+    vec![
+        Event::Order(ORDER, refund(line, number, minor, why)),
+        direct(ORDER, PostingKey::RefundDue(RefundNo(number)), minor),
+        Event::Order(ORDER, refunded_on(number, date)),
+        direct(ORDER, PostingKey::RefundDone(RefundNo(number)), minor),
+    ]
+}
+
 pub(super) fn facts(order: OrderId, events: impl IntoIterator<Item = OrderEvent>) -> Vec<Event> {
     events.into_iter().map(|event| Event::Order(order, event)).collect()
 }
@@ -225,10 +255,6 @@ pub(super) fn refund(line: u8, refund: u8, minor: i64, why: LineEnd) -> OrderEve
     }
 }
 
-pub(super) fn refunded(refund: u8) -> OrderEvent {
-    refunded_on(refund, TODAY)
-}
-
 pub(super) fn refunded_on(refund: u8, date: BusinessDate) -> OrderEvent {
     OrderEvent::Refunded { refund: RefundNo(refund), date }
 }
@@ -244,19 +270,11 @@ pub(super) fn purchase() -> Vec<Record> {
     ));
     let spoiled =
         OrderEvent::TicketSpoiled { line: LineNo(1), print: Attempt(1), ticket: TicketNumber(501) };
-    let end = facts(
-        ORDER,
-        [
-            told(0, 1, 500),
-            told(1, 1, 501),
-            issued(0, 1),
-            failed(1, 1),
-            spoiled,
-            refund(1, 0, 105, LineEnd::NotPrinted),
-            refunded(0),
-            OrderEvent::Closed,
-        ],
-    );
+    let mut end = facts(ORDER, [told(0, 1, 500), told(1, 1, 501), issued(0, 1)]);
+    end.push(direct(ORDER, PostingKey::Issue(LineNo(0)), 105));
+    end.extend(facts(ORDER, [failed(1, 1), spoiled]));
+    end.extend(given_back(1, 0, 105, LineEnd::NotPrinted, TODAY));
+    end.extend(facts(ORDER, [OrderEvent::Closed]));
     let cut = SettlementEvent::CutOver {
         operator: OPERATOR,
         acquirer: ACQUIRER,

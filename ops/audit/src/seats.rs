@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guichet_engine::event::{InventoryEvent, Run, ServiceSpec};
 use guichet_engine::ids::{HoldId, ServiceId, UnitNo};
+use guichet_engine::time::Instant;
 
 use crate::report::{FactPlace, Findings, Owner, Rule};
 
@@ -18,8 +19,9 @@ pub(crate) struct Hold {
     pub unit: UnitNo,
     pub run: Run,
     pub sold: bool,
+    pub since: FactPlace,
     pinned: bool,
-    since: FactPlace,
+    until: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -67,20 +69,31 @@ impl Seats {
         };
         match event {
             InventoryEvent::Opened(_) | InventoryEvent::Refused { .. } => {}
-            InventoryEvent::Held { hold, unit, run, .. } => {
-                service.held(place, id, *hold, (*unit, *run), out);
+            InventoryEvent::Held { hold, unit, run, until } => {
+                let taken = Hold {
+                    unit: *unit,
+                    run: *run,
+                    sold: false,
+                    since: place,
+                    pinned: false,
+                    until: *until,
+                };
+                service.held(id, *hold, taken, out);
             }
             InventoryEvent::Pinned { hold, at: _ } => match service.holds.get_mut(hold) {
                 Some(alive) => (alive.pinned, alive.since) = (true, place),
                 None => history(out, format!("hold {hold} pinned but not alive")),
             },
-            InventoryEvent::Unpinned { hold, .. } => match service.holds.get_mut(hold) {
-                Some(alive) if alive.pinned && !alive.sold => alive.pinned = false,
+            InventoryEvent::Unpinned { hold, until } => match service.holds.get_mut(hold) {
+                Some(alive) if alive.pinned && !alive.sold => {
+                    (alive.pinned, alive.until) = (false, *until);
+                }
                 _ => history(out, format!("hold {hold} unpinned but not pinned")),
             },
             InventoryEvent::Confirmed { hold } => match service.holds.get_mut(hold) {
-                Some(alive) if !alive.sold => alive.sold = true,
-                _ => history(out, format!("hold {hold} sold but not held")),
+                // Money is asked for only when a place cannot expire any more.
+                Some(alive) if alive.pinned && !alive.sold => alive.sold = true,
+                _ => history(out, format!("hold {hold} sold but not pinned")),
             },
             InventoryEvent::Released { hold, why: _ } => {
                 service.free(*hold);
@@ -101,15 +114,24 @@ impl Seats {
         }
     }
 
-    /// Lists pinned places at the end.
-    pub fn finish(&self, out: &mut Findings) {
-        for service in self.services.values() {
-            for (hold, alive) in &service.holds {
-                if alive.pinned && !alive.sold {
-                    let kind = "place pinned by a payment";
-                    out.open(Rule::NotDrained, kind, Owner::Center, alive.since, hold, None);
-                }
-            }
+    /// Every hold that is alive.
+    pub fn alive(&self) -> impl Iterator<Item = (HoldId, &Hold)> {
+        self.services
+            .values()
+            .flat_map(|service| service.holds.iter())
+            .map(|(id, hold)| (*id, hold))
+    }
+
+    /// Lists at the end what is pinned, or held beyond its end.
+    pub fn finish(&self, now: Instant, out: &mut Findings) {
+        for (id, hold) in self.alive() {
+            let kind = match hold {
+                Hold { sold: true, .. } => continue,
+                Hold { pinned: true, .. } => "place pinned by a payment",
+                Hold { until, .. } if *until < now => "place held beyond its end",
+                Hold { .. } => continue,
+            };
+            out.open(Rule::NotDrained, kind, Owner::Center, hold.since, id, None);
         }
     }
 }
@@ -120,14 +142,8 @@ impl Service {
         self.slots = spec.slots;
     }
 
-    fn held(
-        &mut self,
-        place: FactPlace,
-        id: ServiceId,
-        hold: HoldId,
-        (unit, run): (UnitNo, Run),
-        out: &mut Findings,
-    ) {
+    fn held(&mut self, id: ServiceId, hold: HoldId, taken: Hold, out: &mut Findings) {
+        let (unit, run, place) = (taken.unit, taken.run, taken.since);
         if usize::from(unit.0) >= self.units || run.from >= run.to || run.to > self.slots {
             let detail = format!("hold {hold} of unit {unit} {run:?} is outside the service");
             out.violation(Rule::SeatHistory, place, id, detail);
@@ -143,7 +159,7 @@ impl Service {
             }
         }
         self.by_unit.entry(unit).or_default().insert(hold);
-        self.holds.insert(hold, Hold { unit, run, sold: false, pinned: false, since: place });
+        self.holds.insert(hold, taken);
     }
 
     fn free(&mut self, hold: HoldId) -> Option<Hold> {
