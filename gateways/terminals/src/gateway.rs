@@ -29,12 +29,14 @@ use crate::codes::{self, Codes, FileFault, code_digest};
 use crate::config::TerminalsConfig;
 use crate::links::{Link, Links};
 use crate::meters;
-use crate::serve::{Over, Server, blocking};
+use crate::serve::{Over, Server, blocking, withdraw_if_over};
 
 /// Events of one session that wait to be served.
 const SESSION_EVENTS: usize = 32;
 /// How long a stopping gateway waits for each session's end.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
+/// How long a new session waits for the old one of the same terminal to end.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after the listener failed (out of file descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -340,7 +342,10 @@ impl TerminalsGateway {
             }
         };
         link.stop(ByeReason::Replaced);
-        let turn = link.turn.lock().await;
+        let Ok(turn) = tokio::time::timeout(TURN_WITHIN, link.turn.lock()).await else {
+            meters::handshake("busy");
+            return;
+        };
         let mut stopped = link.open(view.place.clone());
         // Looked at again now that `close` would reach the session: a revocation may have come in between.
         let fresh = self.0.builder.ports.center.terminal(terminal).await;
@@ -373,13 +378,14 @@ impl TerminalsGateway {
             events.close();
             over
         };
-        let (end, over) = tokio::join!(running, serving);
+        let (end, over) = together(running, serving).await;
         link.close();
         self.0.links.count_open();
         meters::ended(end_of(&end));
         tracing::info!(%terminal, %end, "terminal unlinked");
         if over != Over::CenterStopped {
-            let _ = server.announce(false, 0).await;
+            // A center that stays busy learns it from the next connect.
+            let _ = tokio::time::timeout(STOP_WITHIN, server.announce(false, 0)).await;
         }
         drop(turn);
     }
@@ -397,7 +403,13 @@ impl TerminalsGateway {
         let (builder, asked) = (self.0.builder.clone(), intent.clone());
         let built = blocking(move || builder.instruction(&view, &asked, order.as_deref())).await;
         match built {
-            Some(Ok(message)) => link.tell(&message),
+            Some(Ok(message)) => {
+                let told = link.tell(&message);
+                if let TerminalOp::PushBooking { .. } = intent.op {
+                    withdraw_if_over(center.as_ref(), link, intent.order).await;
+                }
+                told
+            }
             Some(Err(BuildFault::NothingToShow)) => Told::NotSent,
             Some(Err(fault)) => {
                 let correlation = cause.unwrap_or_default();
@@ -469,6 +481,23 @@ fn once(
     let source = crate::inward::Source::Request { session: 0, unique };
     let command = crate::inward::command(terminal, &source, unique, at, body);
     Command { principal, ..command }
+}
+
+/// Runs a session and what serves it until both are over.
+///
+/// What was read before the session ended is served, but not for ever: what is not confirmed comes again.
+async fn together(
+    running: impl Future<Output = SessionEnd>,
+    serving: impl Future<Output = Over>,
+) -> (SessionEnd, Over) {
+    tokio::pin!(running, serving);
+    tokio::select! {
+        end = &mut running => {
+            let over = tokio::time::timeout(STOP_WITHIN, serving).await;
+            (end, over.unwrap_or(Over::Ended))
+        }
+        over = &mut serving => (running.await, over),
+    }
 }
 
 fn outcome_of(fault: &ServerFault) -> &'static str {

@@ -14,6 +14,8 @@ use guichet_ports::center::{Center, Refused, Secrets, TerminalView};
 use guichet_ports::keys::CardIdentity;
 use guichet_ports::secret::SealedSwipe;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::build::{BuildFault, Builder};
 use crate::inward::{self, Asked, BadField, Source};
@@ -64,9 +66,10 @@ impl Server {
         &self,
         events: &mut mpsc::Receiver<LinkEvent<TerminalToCenter>>,
     ) -> Over {
-        let mut greeting = None;
-        let over = loop {
-            let Some(event) = events.recv().await else { break Over::Ended };
+        // Aborted when this is over, however it ends.
+        let mut greeting = JoinSet::new();
+        loop {
+            let Some(event) = events.recv().await else { return Over::Ended };
             match event {
                 LinkEvent::Up(up) => {
                     tracing::info!(
@@ -74,13 +77,13 @@ impl Server {
                         program = up.program, clock_ahead_us = up.clock_ahead_us, "terminal linked"
                     );
                     match self.announce(true, up.version).await {
-                        Ok(()) => greeting = Some(tokio::spawn(self.greeter().run())),
-                        Err(over) => break over,
+                        Ok(()) => drop(greeting.spawn(self.greeter().run())),
+                        Err(over) => return over,
                     }
                 }
                 LinkEvent::Message(inbound) => {
                     if let Err(over) = self.take(inbound).await {
-                        break over;
+                        return over;
                     }
                 }
                 LinkEvent::Gap { stream, expected, first } => {
@@ -94,11 +97,7 @@ impl Server {
                 LinkEvent::Unreadable => meters::message("unreadable"),
                 LinkEvent::Down { .. } => {}
             }
-        };
-        if let Some(greeting) = greeting {
-            greeting.abort();
         }
-        over
     }
 
     /// Tells the center that the link came or went.
@@ -123,7 +122,9 @@ impl Server {
     async fn take(&self, inbound: Inbound<TerminalToCenter>) -> Result<(), Over> {
         let Inbound { mark, message, .. } = inbound;
         let is_request = message.is_request();
-        let said = serde_json::to_vec(&message).unwrap_or_default();
+        // Of a request, which may carry secrets, no copy is made.
+        let said = mark.map(|_| serde_json::to_vec(&message).unwrap_or_default());
+        let said = said.unwrap_or_default();
         let outcome = match inward::read(self.terminal(), message) {
             // A secret must not come the stored way, a fact not the way that may lose it.
             Ok(_) if is_request == mark.is_some() => Err(BadField("kind")),
@@ -221,6 +222,7 @@ impl Server {
                 let body = Body::EnterPin { order, payment, pin_try, session: session_id };
                 let unique = [&pin.ksn[..], &[payment.0, pin_try]].concat();
                 let said = [&unique[..], &pin.block, order.to_string().as_bytes()].concat();
+                let said = Zeroizing::new(said);
                 let secrets = Secrets { swipe: None, pin: Some(pin) };
                 return self.request(session, order, &unique, &said, body, secrets).await;
             }
@@ -235,6 +237,7 @@ impl Server {
             return;
         };
         let mut orders = self.center().orders_for_card(card.routing, card.tag).await;
+        orders.retain(|order| order.placed.operator.0 == self.view.operator);
         orders.truncate(MAX_BOOKINGS);
         let builder = self.builder.clone();
         let bookings = blocking(move || {
@@ -361,24 +364,35 @@ impl Greeter {
     async fn run(self) {
         let welcome = self.builder.welcome(&self.view);
         self.link.tell(&welcome);
-        let orders = self.builder.ports.center.orders_for_place(self.view.place.clone()).await;
-        for order in orders {
+        let center = Arc::clone(&self.builder.ports.center);
+        for listed in center.orders_for_place(self.view.place.clone()).await {
             self.link.postbox.drained_to(PUSHES_AHEAD).await;
+            // The list may be old by now: a withdrawal must not be overtaken by the push.
+            let Some(order) = center.order(listed.id).await else { continue };
+            if order.placed.operator.0 != self.view.operator {
+                continue;
+            }
             let (builder, terminal) = (self.builder.clone(), self.view.id);
-            let pushed = blocking({
-                let order = Arc::clone(&order);
-                move || builder.push(terminal, &order, &order.placed.card)
-            });
+            let pushed = blocking(move || builder.push(terminal, &order, &order.placed.card));
             match pushed.await {
                 Some(Ok(push)) => {
                     self.link.tell(&push);
+                    withdraw_if_over(center.as_ref(), &self.link, listed.id).await;
                 }
                 Some(Err(BuildFault::NothingToShow)) | None => {}
                 Some(Err(fault)) => {
-                    tracing::error!(order = %order.id, %fault, "a booking cannot be pushed");
+                    tracing::error!(order = %listed.id, %fault, "a booking cannot be pushed");
                 }
             }
         }
+    }
+}
+
+/// Takes a push back if the order stopped waiting while the push was made: its own withdrawal may have gone first.
+pub(crate) async fn withdraw_if_over(center: &dyn Center, link: &Link, order: OrderId) {
+    let waits = center.order(order).await.is_some_and(|order| order.is_collectable());
+    if !waits {
+        link.tell(&CenterToTerminal::Withdraw { order: order.to_string() });
     }
 }
 

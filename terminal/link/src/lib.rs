@@ -19,6 +19,7 @@ pub mod keys;
 pub mod limits;
 pub mod message;
 pub mod postbox;
+mod pump;
 mod resolver;
 pub mod server;
 pub mod session;

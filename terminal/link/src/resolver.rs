@@ -267,9 +267,9 @@ mod tests {
             }
             assert_eq!(hex::encode(ends[0].get_handshake_hash()), vector.hash);
             let mut ends = ends.map(|end| end.into_transport_mode().unwrap());
-            for at in at..5 {
+            for (at, payload) in PAYLOADS.iter().enumerate().skip(at) {
                 let (from, to) = (at % 2, 1 - at % 2);
-                let length = ends[from].write_message(PAYLOADS[at].as_bytes(), &mut out).unwrap();
+                let length = ends[from].write_message(payload.as_bytes(), &mut out).unwrap();
                 assert_eq!(hex::encode(&out[..length]), vector.messages[at], "{}", vector.pattern);
                 assert!(ends[to].read_message(&out[..length], &mut plain).is_ok());
             }

@@ -190,8 +190,8 @@ async fn messages_go_both_ways_in_order_and_are_acknowledged() {
             other => panic!("{other:?}"),
         }
     }
-    for n in 0..40 {
-        assert_eq!(facts[n], format!("fact {n}"));
+    for (n, fact) in facts.iter().enumerate() {
+        assert_eq!(*fact, format!("fact {n}"));
         assert_eq!(terminal.take().await, format!("instruction {n}"));
     }
     timeout(PATIENCE, terminal.postbox.drained_to(0)).await.unwrap();
@@ -269,7 +269,8 @@ async fn wrong_keys_prologue_and_codes_are_refused() {
     let other = StaticKey::generate().unwrap();
     // (the center registered, the terminal believes in, what the terminal sees)
     let right = keys.terminal.public();
-    let cases: [(Option<PublicKey>, PublicKey, fn(&ServerFault) -> bool); 3] = [
+    type Fits = fn(&ServerFault) -> bool;
+    let cases: [(Option<PublicKey>, PublicKey, Fits); 3] = [
         (Some(other.public()), keys.center.public(), |f| matches!(f, ServerFault::UnknownKey)),
         (None, keys.center.public(), |f| matches!(f, ServerFault::UnknownKey)),
         (Some(right), other.public(), |f| matches!(f, ServerFault::Handshake(_))),
