@@ -16,6 +16,7 @@ impl Flow {
             state,
             health,
             language: language.to_owned(),
+            home: language.to_owned(),
             profile: Profile::default(),
             timeouts,
             unreadable: 0,
@@ -36,9 +37,10 @@ impl Flow {
             Input::Printed { line, print, ticket, result } => {
                 self.printed(now, line, print, &ticket, &result)
             }
-            Input::Taken { line, .. } => self.taken(now, line),
+            Input::Taken { line, taken } => self.taken(now, line, taken),
             Input::Receipt { printed, .. } => self.receipt_printed(now, printed),
-            Input::Health(health) => self.health_changed(health),
+            Input::NotSent { session } => self.not_sent(now, session),
+            Input::Health(health) => self.health_changed(now, health),
             Input::Tick => self.tick(now),
         }
     }
@@ -105,6 +107,7 @@ impl Flow {
     fn idle(&mut self) -> Vec<Output> {
         self.state = if self.health.serves() { State::Idle } else { State::OutOfService };
         self.profile = Profile::default();
+        self.language.clone_from(&self.home);
         self.settle = None;
         vec![Output::Forget]
     }
@@ -464,6 +467,8 @@ impl Flow {
                 queued: None,
                 receipt: None,
                 printed: Vec::new(),
+                failed: Vec::new(),
+                kept_back: Vec::new(),
                 refunded: Vec::new(),
                 receipt_done: None,
                 done: false,
@@ -513,7 +518,7 @@ impl Flow {
         }
         work.name = ticket.name.clone();
         work.printing = Some(ticket.clone());
-        vec![Output::Print { session, order, print, ticket }]
+        vec![Output::Print { session, order, print, deadline, ticket }]
     }
 
     fn printed(
@@ -532,20 +537,28 @@ impl Flow {
         let position = work.printing.take().map_or((0, 0), |t| t.position);
         match result {
             PrintResult::Printed { .. } => {
+                work.failed.retain(|(failed, _)| *failed != line);
                 work.printed.push(position);
                 work.in_exit = Some(line);
-                vec![Output::WatchExit { order: work.order.clone(), line }]
+                Vec::new()
             }
-            PrintResult::NotPrinted { .. } | PrintResult::Unproven => self.finish(now),
+            PrintResult::NotPrinted { .. } | PrintResult::Unproven => {
+                work.failed.retain(|(failed, _)| *failed != line);
+                work.failed.push((line, position));
+                self.finish(now)
+            }
         }
     }
 
-    fn taken(&mut self, now: i64, line: u8) -> Vec<Output> {
+    fn taken(&mut self, now: i64, line: u8, taken: bool) -> Vec<Output> {
         let State::Issuing { session, work, .. } = &mut self.state else { return Vec::new() };
         if work.in_exit != Some(line) {
             return Vec::new();
         }
         work.in_exit = None;
+        if !taken {
+            work.kept_back.extend(work.printed.last().copied());
+        }
         let (session, order) = (*session, work.order.clone());
         if let Some((print, deadline, ticket)) = work.queued.take() {
             return self.issue(now, session, order, print, deadline, ticket);
@@ -589,9 +602,39 @@ impl Flow {
         vec![Output::Forget]
     }
 
-    fn health_changed(&mut self, health: Health) -> Vec<Output> {
+    /// A request that surely did not reach the center: nothing is charged for it.
+    fn not_sent(&mut self, now: i64, of: u64) -> Vec<Output> {
+        let State::Waiting { session, booking, payment, for_what, .. } = &self.state else {
+            return Vec::new();
+        };
+        if *session != of {
+            return Vec::new();
+        }
+        let abandon = match (for_what, booking) {
+            // Without its PIN the payment cannot go on: the center lets the money go.
+            (Waiting::Completion, Some(booking)) => Some(Output::Abandon {
+                session: of,
+                order: booking.order.clone(),
+                payment: *payment,
+                why: "session_lost",
+            }),
+            (Waiting::Bookings | Waiting::Payment, _) => None,
+            (Waiting::Completion | Waiting::Authorization | Waiting::Ending, _) => {
+                return Vec::new();
+            }
+        };
+        let mut out: Vec<Output> = abandon.into_iter().collect();
+        out.extend(self.problem(now, Problem::NoLink));
+        out
+    }
+
+    fn health_changed(&mut self, now: i64, health: Health) -> Vec<Output> {
         self.health = health;
         match &self.state {
+            // Question or answer went down with the link; nothing depends on it yet.
+            State::Waiting { for_what: Waiting::Bookings, .. } if !health.link => {
+                self.problem(now, Problem::NoLink)
+            }
             State::Idle if !health.serves() => self.idle(),
             State::OutOfService if health.serves() => self.idle(),
             _ => Vec::new(),
@@ -627,10 +670,19 @@ impl Flow {
                 out.extend(self.problem(now, Problem::NoAnswer));
                 out
             }
-            State::Issuing { session, work, .. } => {
+            State::Issuing { session, mut work, .. } => {
                 let until = now.saturating_add(self.timeouts.notice_us);
+                // A ticket that still waits for the exit is not printed for the next person.
+                let refused = work.queued.take().map(|(print, _, ticket)| Output::RefusePrint {
+                    session,
+                    order: work.order.clone(),
+                    line: ticket.line.line,
+                    print,
+                    ticket: ticket.number.clone(),
+                    fault: "expired",
+                });
                 self.state = State::Done { session, work, until };
-                vec![Output::Forget]
+                refused.into_iter().chain([Output::Forget]).collect()
             }
             State::Done { .. } | State::Problem { .. } => self.idle(),
         }

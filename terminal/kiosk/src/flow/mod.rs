@@ -9,7 +9,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use screen::{ScreenModel, Tap};
+pub use screen::{LANGUAGES, ScreenModel, Tap};
 pub use state::{
     Flow, Health, Input, Issuing, Output, PadInput, Problem, Profile, State, Timeouts, Waiting,
 };

@@ -175,10 +175,12 @@ impl Flow {
             }
             State::Issuing { work, .. } => issuing(work),
             State::Done { work, .. } => {
-                let key = match (work.refunded.is_empty(), work.receipt_done) {
-                    (false, _) => "done_refunded",
-                    (true, Some(true)) => "done",
-                    (true, _) => "done_no_receipt",
+                let whole = work.refunded.is_empty() && work.failed.is_empty();
+                let key = match (whole, work.kept_back.is_empty(), work.receipt_done) {
+                    (false, ..) => "done_refunded",
+                    (true, false, _) => "done_kept",
+                    (true, true, Some(true)) => "done",
+                    (true, true, _) => "done_no_receipt",
                 };
                 ("done", key.into(), taps(&["done"]), summary(work))
             }
@@ -207,18 +209,33 @@ fn issuing(work: &Issuing) -> (&'static str, String, Vec<String>, Value) {
         ("take_ticket", "take_ticket")
     } else if work.receipt.is_some() {
         ("receipt", "receipt")
-    } else {
+    } else if work.failed.is_empty() {
         ("issuing", "issuing_wait")
+    } else {
+        ("issuing", "issuing_trouble")
     };
     (screen, key.into(), Vec::new(), summary(work))
 }
 
 fn summary(work: &Issuing) -> Value {
-    let position =
-        work.printing.as_ref().map(|t| t.position).or_else(|| work.printed.last().copied());
+    let last = work.printed.last().copied().or_else(|| work.failed.last().map(|(_, p)| *p));
+    let position = work.printing.as_ref().map(|t| t.position).or(last);
+    // Every ticket that did not come out, with what goes back for it as far as the center has said.
+    let refund =
+        |line: u8| work.refunded.iter().find(|(l, _)| *l == line).map(|(_, amount)| amount);
+    let mut failed: Vec<Value> = work
+        .failed
+        .iter()
+        .map(|(line, (n, _))| json!({ "n": n, "amount": refund(*line) }))
+        .collect();
+    let never_told = work.refunded.iter().filter(|(l, _)| !work.failed.iter().any(|(f, _)| f == l));
+    failed.extend(never_told.map(|(_, amount)| json!({ "n": null, "amount": amount })));
     json!({
         "position": position,
         "printed": work.printed.len(),
+        "yours": work.printed.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+        "kept_back": work.kept_back.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+        "failed": failed,
         "refunded": work.refunded,
         "name": work.name,
         "receipt": work.receipt_done,

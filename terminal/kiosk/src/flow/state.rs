@@ -114,6 +114,10 @@ pub struct Issuing {
     pub receipt: Option<(u8, Box<Receipt>)>,
     /// Tickets printed so far.
     pub printed: Vec<(u8, u8)>,
+    /// Tickets that did not come out, by line, with their position.
+    pub failed: Vec<(u8, (u8, u8))>,
+    /// Positions of tickets that nobody took and the machine kept.
+    pub kept_back: Vec<(u8, u8)>,
     /// Lines that were not issued, with what goes back.
     pub refunded: Vec<(u8, Amount)>,
     /// The receipt was printed (`Some(true)`), failed, or is not there yet.
@@ -175,6 +179,8 @@ pub struct Flow {
     pub health: Health,
     /// BCP 47 language of the screen.
     pub language: String,
+    /// The language in which the next person is greeted.
+    pub home: String,
     /// The session's profile.
     pub profile: Profile,
     /// How long it waits.
@@ -223,6 +229,8 @@ pub enum Input {
     Taken { line: u8, taken: bool },
     /// The receipt was printed, or not.
     Receipt { payment: u8, printed: bool },
+    /// A request could not be sent: the link is down. The center surely does not have it.
+    NotSent { session: u64 },
     /// The devices or the link changed.
     Health(Health),
     /// Time passes.
@@ -246,8 +254,8 @@ pub enum Output {
     AskPin { amount: Amount, until: i64 },
     /// Tell the PIN pad to stop.
     StopPin,
-    /// Print a ticket; the shell journals first and never prints an attempt twice.
-    Print { session: u64, order: String, print: u16, ticket: Box<Ticket> },
+    /// Print a ticket before the deadline; the shell journals first and never prints an attempt twice.
+    Print { session: u64, order: String, print: u16, deadline: i64, ticket: Box<Ticket> },
     /// (fact) Answer an instruction that is not carried out.
     RefusePrint {
         session: u64,
@@ -257,8 +265,6 @@ pub enum Output {
         ticket: String,
         fault: &'static str,
     },
-    /// Watch the exit until the ticket is taken, or keep it back.
-    WatchExit { order: String, line: u8 },
     /// Print a receipt.
     PrintReceipt { order: String, payment: u8, receipt: Box<Receipt> },
     /// Look up an earlier print in the printer's memory and report it.
