@@ -1,5 +1,8 @@
 //! Who may ask for what: deny by default.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::command::{Body, Command, Principal, Role};
 use crate::reject::Reject;
 

@@ -1,5 +1,8 @@
 //! The books of one partition: double entry, two-phase, balanced after every posting.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
 use crate::event::{Account, AccountKind, Fare, Leg, Posting, PostingKey, PostingKind, Side};

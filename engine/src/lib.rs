@@ -3,6 +3,8 @@
 //! No async, no clock, no randomness, no sockets, no logging: time, fresh ids and salt arrive inside commands.
 #![deny(missing_docs)]
 #![deny(clippy::unwrap_used, clippy::float_arithmetic, clippy::as_conversions)]
+#![deny(clippy::disallowed_types)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod authority;
 pub mod command;

@@ -16,6 +16,7 @@ macro_rules! currencies {
     ($($name:ident $numeric:literal $decimals:literal),* $(,)?) => {
         impl Currency {
             $(#[doc = concat!("ISO 4217 ", stringify!($name), ", ", stringify!($decimals), " decimals.")]
+            #[allow(clippy::indexing_slicing, reason = "a constant: out of bounds does not compile")]
             pub const $name: Self = Self {
                 numeric: $numeric,
                 alpha: {

@@ -1,5 +1,8 @@
 //! Numbers that are given out by slot, so that entities are equal whatever the number of partitions.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use crate::event::{Event, OrderEvent, SettlementEvent};
 use crate::ids::{Rrn, Slot, Stan};
 
@@ -34,7 +37,41 @@ impl SlotCounters {
                 | OrderEvent::RefundAsked { .. } => self.bank = self.bank.saturating_add(1),
                 OrderEvent::IssueTold { .. } => self.tickets = self.tickets.saturating_add(1),
                 OrderEvent::ReceiptTold { .. } => self.receipts = self.receipts.saturating_add(1),
-                _other_facts_use_no_number => {}
+                OrderEvent::Placed(_)
+                | OrderEvent::HoldAsked { .. }
+                | OrderEvent::LineHeld { .. }
+                | OrderEvent::LineEnded { .. }
+                | OrderEvent::ProviderAsked { .. }
+                | OrderEvent::ProviderDone { .. }
+                | OrderEvent::ProviderRefused { .. }
+                | OrderEvent::ServiceDone { .. }
+                | OrderEvent::ProviderBooked { .. }
+                | OrderEvent::ReleaseAsked { .. }
+                | OrderEvent::LineReleased { .. }
+                | OrderEvent::PaymentStarted { .. }
+                | OrderEvent::HoldPinned { .. }
+                | OrderEvent::Authorized { .. }
+                | OrderEvent::PinAsked { .. }
+                | OrderEvent::PinRefused { .. }
+                | OrderEvent::Completed { .. }
+                | OrderEvent::BankInDoubt { .. }
+                | OrderEvent::Reversed { .. }
+                | OrderEvent::PaymentEnded { .. }
+                | OrderEvent::ConfirmAsked { .. }
+                | OrderEvent::LineConfirmed { .. }
+                | OrderEvent::LineIssued { .. }
+                | OrderEvent::PrintFailed { .. }
+                | OrderEvent::PrintInDoubt { .. }
+                | OrderEvent::TicketSpoiled { .. }
+                | OrderEvent::TicketTaken { .. }
+                | OrderEvent::Refunded { .. }
+                | OrderEvent::RefundRefused { .. }
+                | OrderEvent::ReceiptReported { .. }
+                | OrderEvent::CancelAsked
+                | OrderEvent::StaleAnswer { .. }
+                | OrderEvent::Parked { .. }
+                | OrderEvent::Unparked
+                | OrderEvent::Closed => {}
             },
             Event::Settlement(SettlementEvent::ExceptionRaised { .. }) => {
                 self.exceptions = self.exceptions.saturating_add(1);

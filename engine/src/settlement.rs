@@ -3,6 +3,9 @@
 //! *Invariant*: a business date is stamped by the partition that completes a payment or refund, from the last cutover
 //! marker it passed, and never changes afterwards.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::command::Body;
@@ -219,7 +222,29 @@ impl Settlement {
                     Err(Reject::UnknownException)
                 }
             }
-            _not_about_settlement => return None,
+            Body::PlaceOrder(_)
+            | Body::CancelOrder { .. }
+            | Body::StartPayment { .. }
+            | Body::EnterPin { .. }
+            | Body::AbandonPayment { .. }
+            | Body::ProviderAnswered { .. }
+            | Body::BankAnswered { .. }
+            | Body::ReportPrint { .. }
+            | Body::ReportTaken { .. }
+            | Body::ReportReceipt { .. }
+            | Body::CountPrint { .. }
+            | Body::RefundLine { .. }
+            | Body::Tick { .. }
+            | Body::Restarted { .. }
+            | Body::Park { .. }
+            | Body::Unpark { .. }
+            | Body::RegisterTerminal { .. }
+            | Body::EnrolTerminal { .. }
+            | Body::RevokeTerminal { .. }
+            | Body::TerminalLink { .. }
+            | Body::ReportDevice { .. }
+            | Body::Deliver { .. }
+            | Body::Acknowledge { .. } => return None,
         };
         Some(decided)
     }

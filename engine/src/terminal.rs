@@ -1,5 +1,8 @@
 //! The machine of a terminal: registered, enrolled once, linked, shut out.
 
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::command::Body;
@@ -104,7 +107,28 @@ pub fn decide(
                 }],
             })
         }
-        _not_about_a_terminal => return None,
+        Body::PlaceOrder(_)
+        | Body::CancelOrder { .. }
+        | Body::StartPayment { .. }
+        | Body::EnterPin { .. }
+        | Body::AbandonPayment { .. }
+        | Body::ProviderAnswered { .. }
+        | Body::BankAnswered { .. }
+        | Body::ReportPrint { .. }
+        | Body::ReportTaken { .. }
+        | Body::ReportReceipt { .. }
+        | Body::CountPrint { .. }
+        | Body::RefundLine { .. }
+        | Body::Tick { .. }
+        | Body::Restarted { .. }
+        | Body::Park { .. }
+        | Body::Unpark { .. }
+        | Body::OpenBatch { .. }
+        | Body::CloseBatch { .. }
+        | Body::RecordReconciliation { .. }
+        | Body::EndException { .. }
+        | Body::Deliver { .. }
+        | Body::Acknowledge { .. } => return None,
     };
     Some(decided)
 }

@@ -26,8 +26,9 @@ impl Instant {
         let mut out = [b'0'; 10];
         let parts = [month, day, of_day / 3600, of_day / 60 % 60, of_day % 60];
         for (pair, value) in out.chunks_exact_mut(2).zip(parts) {
-            pair[0] = digit(value / 10);
-            pair[1] = digit(value % 10);
+            if let [tens, ones] = pair {
+                (*tens, *ones) = (digit(value / 10), digit(value % 10));
+            }
         }
         out
     }

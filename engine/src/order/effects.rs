@@ -204,6 +204,7 @@ impl Intents<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`of_whole` names every fact")]
     fn of_line(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::Placed(placed) => self.schedule(Timer::HoldExpiry, placed.expires),
@@ -231,6 +232,7 @@ impl Intents<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`of_whole` names every fact")]
     fn of_payment(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::PaymentStarted { payment, terminal, session, until, .. } => {
@@ -329,6 +331,7 @@ impl Intents<'_> {
         self.rest_if_idle();
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`of_whole` names every fact")]
     fn of_ticket(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::IssueTold { line, print, deadline, .. } => {

@@ -184,6 +184,7 @@ impl Order {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
     fn evolve_line(&mut self, event: &OrderEvent) -> bool {
         match event {
             OrderEvent::HoldAsked { line, attempt } => self.change(*line, |l| {
@@ -264,6 +265,7 @@ impl Order {
         true
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
     fn evolve_payment(&mut self, event: &OrderEvent) -> bool {
         match event {
             OrderEvent::PaymentStarted {
@@ -322,6 +324,14 @@ impl Order {
                     p.phase = PaymentPhase::Completing { pin_try: *pin_try, not_after: *not_after };
                 });
             }
+            _other => return self.evolve_payment_end(event),
+        }
+        true
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
+    fn evolve_payment_end(&mut self, event: &OrderEvent) -> bool {
+        match event {
             OrderEvent::Completed { payment, auth, date, bank_date } => self.pay(*payment, |p| {
                 p.auth = Some(*auth);
                 p.phase = PaymentPhase::Completed { date: *date, bank_date: *bank_date };
@@ -339,6 +349,9 @@ impl Order {
             }
             OrderEvent::PaymentEnded { payment, why } => self.end_payment(*payment, *why),
             OrderEvent::StaleAnswer { payment, step, approved: true } => self.pay(*payment, |p| {
+                if p.phase.is_running() {
+                    return;
+                }
                 // From here on an exception answers for this message.
                 let numbers = match step {
                     BankStep::Authorization => p.authorization,
@@ -367,6 +380,7 @@ impl Order {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
     fn evolve_ticket(&mut self, event: &OrderEvent) -> bool {
         match event {
             OrderEvent::IssueTold { line, print, ticket, terminal, session, deadline } => {

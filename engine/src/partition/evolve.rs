@@ -51,8 +51,12 @@ impl Partition {
                 self.state.mail.received.insert(*from, *n);
             }
             Event::Acknowledged { by, n } => {
-                let (by, n) = (*by, *n);
-                self.state.mail.unacknowledged.retain(|(to, number), _| *to != by || *number > n);
+                let waiting = &mut self.state.mail.unacknowledged;
+                let known: Vec<_> =
+                    waiting.range((*by, 0)..=(*by, *n)).map(|(key, _)| *key).collect();
+                for key in known {
+                    waiting.remove(&key);
+                }
             }
         }
     }
@@ -171,6 +175,44 @@ fn settlement_line(order: &Order, fact: &OrderEvent) -> Option<SettlementLine> {
                 ..line(payment, refund.numbers)
             })
         }
-        _adds_no_line => None,
+        OrderEvent::Placed(_)
+        | OrderEvent::HoldAsked { .. }
+        | OrderEvent::LineHeld { .. }
+        | OrderEvent::LineEnded { .. }
+        | OrderEvent::ProviderAsked { .. }
+        | OrderEvent::ProviderDone { .. }
+        | OrderEvent::ProviderRefused { .. }
+        | OrderEvent::ServiceDone { .. }
+        | OrderEvent::ProviderBooked { .. }
+        | OrderEvent::ReleaseAsked { .. }
+        | OrderEvent::LineReleased { .. }
+        | OrderEvent::PaymentStarted { .. }
+        | OrderEvent::HoldPinned { .. }
+        | OrderEvent::AuthorizationAsked { .. }
+        | OrderEvent::Authorized { .. }
+        | OrderEvent::PinAsked { .. }
+        | OrderEvent::CompletionAsked { .. }
+        | OrderEvent::PinRefused { .. }
+        | OrderEvent::BankInDoubt { .. }
+        | OrderEvent::ReversalAsked { .. }
+        | OrderEvent::Reversed { .. }
+        | OrderEvent::PaymentEnded { .. }
+        | OrderEvent::ConfirmAsked { .. }
+        | OrderEvent::LineConfirmed { .. }
+        | OrderEvent::IssueTold { .. }
+        | OrderEvent::LineIssued { .. }
+        | OrderEvent::PrintFailed { .. }
+        | OrderEvent::PrintInDoubt { .. }
+        | OrderEvent::TicketSpoiled { .. }
+        | OrderEvent::TicketTaken { .. }
+        | OrderEvent::RefundAsked { .. }
+        | OrderEvent::RefundRefused { .. }
+        | OrderEvent::ReceiptTold { .. }
+        | OrderEvent::ReceiptReported { .. }
+        | OrderEvent::CancelAsked
+        | OrderEvent::StaleAnswer { .. }
+        | OrderEvent::Parked { .. }
+        | OrderEvent::Unparked
+        | OrderEvent::Closed => None,
     }
 }

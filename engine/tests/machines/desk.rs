@@ -4,6 +4,7 @@ use guichet_engine::command::{
     Abandon, BankExchange, BankOutcome, Body, Principal, PrintOutcome, ProviderOutcome,
     ProviderStep, Role, Timer,
 };
+use guichet_engine::effect::Intent;
 use guichet_engine::event::{
     Authority, BankStep, Entity, Event, ExceptionKind, Flow, OrderEvent, PrintFault, PrintProof,
 };
@@ -182,6 +183,50 @@ fn a_purchase_step_by_step() {
             (12, Role::Terminal, pay(Flow::TwoStep), Err(Reject::NothingToPay)),
         ],
     );
+}
+
+/// The name of an intent: what it is, and the operation within.
+fn asked(intent: &Intent) -> String {
+    let first = |text: String| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+    match intent {
+        Intent::Provider(provider) => format!("provider:{}", first(format!("{:?}", provider.op))),
+        Intent::Bank(bank) => format!("bank:{}", first(format!("{:?}", bank.op))),
+        Intent::Terminal(told) => format!("terminal:{}", first(format!("{:?}", told.op))),
+        Intent::Schedule { timer, .. } => format!("timer:{}", first(format!("{timer:?}"))),
+        Intent::Deliver { .. } => "deliver".into(),
+        Intent::Rest(_) => "rest".into(),
+    }
+}
+
+#[test]
+fn what_a_purchase_asks_for_step_by_step() {
+    let mut rows = paid();
+    rows.push((7, Role::Terminal, printed(PrintOutcome::Printed(proof())), Ok("")));
+    let receipt = Body::ReportReceipt { order: order(), payment: PAYMENT, printed: true };
+    rows.push((8, Role::Terminal, receipt, Ok("")));
+    let expected = [
+        "timer:HoldExpiry provider:Hold",
+        "rest timer:HoldExpiry terminal:PushBooking",
+        "terminal:ShowAuthorizing timer:Payment bank:Authorize timer:Payment",
+        "terminal:AskPin timer:Payment",
+        "bank:Complete terminal:ShowCompleting timer:Payment",
+        "terminal:WithdrawBooking provider:Confirm",
+        "terminal:Issue timer:Print",
+        "terminal:PrintReceipt rest",
+        "terminal:ShowDone",
+    ];
+    let mut world = World::new(1);
+    for ((second, who, body, _), expected) in rows.into_iter().zip(expected) {
+        world.now = START + second * 1_000_000;
+        let command = world.command(who, body);
+        let events = world.partitions[0].decide(&command).expect("accepted");
+        let mut names = Vec::new();
+        for event in &events {
+            world.partitions[0].evolve(event);
+            names.extend(world.partitions[0].intents(event).iter().map(asked));
+        }
+        assert_eq!(names.join(" "), expected);
+    }
 }
 
 #[test]

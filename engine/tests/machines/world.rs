@@ -20,6 +20,7 @@ use guichet_engine::ids::{
 };
 use guichet_engine::message::Message;
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::order::{LinePhase, PaymentPhase};
 use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::reject::Reject;
 use guichet_engine::time::{BusinessDate, Instant};
@@ -84,6 +85,9 @@ pub enum Booking {
     Gone,
 }
 
+/// Says what goes wrong with the outside effect of that number.
+pub type Plan = Box<dyn FnMut(usize, &Intent) -> Fault>;
+
 pub struct World {
     pub partitions: Vec<Partition>,
     pub journal: Vec<Vec<Event>>,
@@ -102,7 +106,7 @@ pub struct World {
     pub issued_once: BTreeSet<TicketNumber>,
     pub receipts: usize,
     /// Asked for at each outside effect.
-    pub fault: Box<dyn FnMut(usize, &Intent) -> Fault>,
+    pub fault: Plan,
     pub effects: usize,
     pub appends: usize,
     /// Crash when so many batches were appended: before (`false`) or after the next effect is carried out.
@@ -138,7 +142,7 @@ pub fn spec(units: u16) -> ServiceSpec {
     let unit = |number: u16| Unit {
         seat: Seat { coach: (number / 4 + 1).to_string(), seat: format!("{}A", number % 4) },
         class: 2,
-        window: number % 2 == 0,
+        window: number.is_multiple_of(2),
         aisle: number % 2 == 1,
         wheelchair: number == 0,
     };
@@ -363,6 +367,15 @@ impl World {
             for entity in self.partitions[number].restarted() {
                 self.submit(Role::System, Body::Restarted { entity }).expect("restarted");
             }
+            // Nothing that is sent once is waited for any more.
+            for order in self.partitions[number].open_orders().filter(|o| o.parked.is_none()) {
+                let known = order.payments.iter().all(|p| {
+                    !p.phase.is_running() || matches!(p.phase, PaymentPhase::Reversing { .. })
+                });
+                let printing =
+                    order.lines.iter().any(|l| matches!(l.phase, LinePhase::Issuing { .. }));
+                assert!(known && !printing, "{order:#?}");
+            }
             // What the answers to it asked for is in the queue already; an intent may come twice, once-effects may not.
             for intent in self.partitions[number].outstanding() {
                 let once = matches!(
@@ -421,12 +434,9 @@ impl World {
                 check_answer(second, &body);
             }
         }
-        if repeatable(&intent) && matches!(fault, Fault::DoubtDone | Fault::DoubtUndone) {
-            self.queue.push_back(intent);
-        } else if repeatable(&intent)
-            && matches!(fault, Fault::NotSent | Fault::SilentDone | Fault::SilentUndone)
-            && !matches!(intent, Intent::Terminal(_))
-        {
+        // Actors ask again until there is an answer.
+        let answered = matches!(fault, Fault::Fine | Fault::No);
+        if repeatable(&intent) && !answered {
             self.queue.push_back(intent);
         }
     }
@@ -554,7 +564,7 @@ impl World {
         };
         // Giving back is not refused here: a booking that is already gone is as good.
         let refused = refused && !matches!(op, ProviderStep::Release | ProviderStep::Refund);
-        if fault.carried() && !refused || fault == Fault::No && !refused {
+        if !refused && (fault.carried() || fault == Fault::No) {
             self.bookings.insert(hold, next.expect("set"));
         }
         let live = intent.product.authority == Authority::Live;
