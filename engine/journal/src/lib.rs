@@ -16,6 +16,4 @@ pub use segment::files::{DiskFiles, FileLayer};
 pub use segment::format::ChainHash;
 pub use segment::log::{Appended, Log, LogOptions, Opened};
 pub use segment::reader::{LogRecord, Place, Reader};
-pub use stored::{
-    Batch, Entry, StoredError, decode_batch, decode_order, encode_batch, encode_order,
-};
+pub use stored::{Batch, Entry, Part, StoredError, decode_batch, encode_batch};

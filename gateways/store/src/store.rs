@@ -10,8 +10,7 @@ use guichet_engine::ids::{CommandId, OrderId, PartitionId};
 use guichet_engine::order::Order;
 use guichet_engine::time::Instant;
 use guichet_journal::{
-    Batch, BatchReader, ChainHash, Entry, FileLayer, decode_batch, decode_order, encode_batch,
-    encode_order, partitions,
+    Batch, BatchReader, ChainHash, Entry, FileLayer, Part, decode_batch, encode_batch, partitions,
 };
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
@@ -224,7 +223,7 @@ impl Store {
         let read = self.database.begin_read()?;
         let orders = read.open_table(ORDERS)?;
         let bytes = orders.get((id.slot.get(), id.unique))?;
-        bytes.map(|bytes| Ok(decode_order(bytes.value())?)).transpose()
+        bytes.map(|bytes| Ok(Order::decode(bytes.value())?)).transpose()
     }
 
     /// Every order, by id.
@@ -235,7 +234,7 @@ impl Store {
         let read = self.database.begin_read()?;
         let mut orders = Vec::new();
         for entry in read.open_table(ORDERS)?.iter()? {
-            orders.push(decode_order(entry?.1.value())?);
+            orders.push(Order::decode(entry?.1.value())?);
         }
         Ok(orders)
     }
@@ -324,7 +323,7 @@ impl Store {
             let mut table = write.open_table(ORDERS)?;
             for order in orders.values() {
                 let key = (order.id.slot.get(), order.id.unique);
-                table.insert(key, encode_order(order)?.as_slice())?;
+                table.insert(key, order.encode()?.as_slice())?;
             }
             write.open_table(POSITIONS)?.insert(partition.0, (due - 1, head.0))?;
         }

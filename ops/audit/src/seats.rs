@@ -68,7 +68,10 @@ impl Seats {
             return;
         };
         match event {
-            InventoryEvent::Opened(_) | InventoryEvent::Refused { .. } => {}
+            InventoryEvent::Opened(_) => {}
+            InventoryEvent::Refused { hold, why: _ } => {
+                service.tombstones.insert(*hold);
+            }
             InventoryEvent::Held { hold, unit, run, until } => {
                 let taken = Hold {
                     unit: *unit,

@@ -26,6 +26,18 @@ pub enum StoredType {
     Batch,
     /// The state of one order.
     Order,
+    /// The inventory of one service.
+    Service,
+    /// The state of one terminal.
+    Terminal,
+    /// The books of a partition.
+    Ledger,
+    /// The settlement of a partition.
+    Settlement,
+    /// What one slot has given out.
+    Counters,
+    /// The messages of a partition.
+    Mail,
 }
 
 impl StoredType {
@@ -33,6 +45,12 @@ impl StoredType {
         match self {
             Self::Batch => 1,
             Self::Order => 2,
+            Self::Service => 3,
+            Self::Terminal => 4,
+            Self::Ledger => 5,
+            Self::Settlement => 6,
+            Self::Counters => 7,
+            Self::Mail => 8,
         }
     }
 }

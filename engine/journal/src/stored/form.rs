@@ -5,6 +5,8 @@
 //! field added to the engine does not build until its stored form is decided here. Variants are
 //! known by a code, never by their place.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
 use guichet_engine::ids::{
     AcquirerId, Attempt, AuthCode, CardId, CardTag, CommandId, LineNo, OperatorId, OrderId,
     PartitionId, PassengerNo, PaymentNo, PersonId, ProviderId, Reference, RefundNo, ResponseCode,
@@ -37,7 +39,7 @@ macro_rules! plain {
         }
     )*};
 }
-plain!(bool, u8, u16, u32, u64, i64, String, [u8; 16], [u8; 32]);
+plain!(bool, u8, u16, u32, u64, i64, i128, String, [u8; 16], [u8; 32]);
 
 macro_rules! newtype {
     ($($name:ident($inner:ty)),* $(,)?) => {$(
@@ -133,12 +135,48 @@ impl<E, T: Form<E>> Form<Vec<E>> for Vec<T> {
     }
 }
 
-impl<E, T: Form<E>> Form<std::collections::VecDeque<E>> for Vec<T> {
-    fn store(value: &std::collections::VecDeque<E>) -> Self {
+impl<E, T: Form<E>> Form<VecDeque<E>> for Vec<T> {
+    fn store(value: &VecDeque<E>) -> Self {
         value.iter().map(T::store).collect()
     }
-    fn restore(self) -> Result<std::collections::VecDeque<E>, StoredError> {
+    fn restore(self) -> Result<VecDeque<E>, StoredError> {
         self.into_iter().map(T::restore).collect()
+    }
+}
+
+impl<E: Ord, T: Form<E>> Form<BTreeSet<E>> for Vec<T> {
+    fn store(value: &BTreeSet<E>) -> Self {
+        value.iter().map(T::store).collect()
+    }
+    fn restore(self) -> Result<BTreeSet<E>, StoredError> {
+        self.into_iter().map(T::restore).collect()
+    }
+}
+
+impl<K: Ord, V, FK: Form<K>, FV: Form<V>> Form<BTreeMap<K, V>> for Vec<(FK, FV)> {
+    fn store(value: &BTreeMap<K, V>) -> Self {
+        value.iter().map(|(key, value)| (FK::store(key), FV::store(value))).collect()
+    }
+    fn restore(self) -> Result<BTreeMap<K, V>, StoredError> {
+        self.into_iter().map(|(key, value)| Ok((key.restore()?, value.restore()?))).collect()
+    }
+}
+
+impl<A, B, FA: Form<A>, FB: Form<B>> Form<(A, B)> for (FA, FB) {
+    fn store(value: &(A, B)) -> Self {
+        (FA::store(&value.0), FB::store(&value.1))
+    }
+    fn restore(self) -> Result<(A, B), StoredError> {
+        Ok((self.0.restore()?, self.1.restore()?))
+    }
+}
+
+impl<A, B, C, FA: Form<A>, FB: Form<B>, FC: Form<C>> Form<(A, B, C)> for (FA, FB, FC) {
+    fn store(value: &(A, B, C)) -> Self {
+        (FA::store(&value.0), FB::store(&value.1), FC::store(&value.2))
+    }
+    fn restore(self) -> Result<(A, B, C), StoredError> {
+        Ok((self.0.restore()?, self.1.restore()?, self.2.restore()?))
     }
 }
 
@@ -160,9 +198,10 @@ impl<E, T: Form<E>> Form<Box<E>> for Box<T> {
     }
 }
 
-/// Declares a stored shape: its bytes, and its way from and to an engine type.
+/// Declares a stored shape: its bytes, and its way from and to an engine type, unless that is
+/// written by hand.
 macro_rules! form {
-    (struct $name:ident = $module:ident::$engine:ident { $($field:ident: $ty:ty),+ $(,)? }) => {
+    (struct $name:ident { $($field:ident: $ty:ty),+ $(,)? }) => {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub(crate) struct $name {
             $(pub(crate) $field: $ty),+
@@ -183,6 +222,9 @@ macro_rules! form {
                 Ok(Self { $($field: bincode::Decode::decode(from)?),+ })
             }
         }
+    };
+    (struct $name:ident = $module:ident::$engine:ident { $($field:ident: $ty:ty),+ $(,)? }) => {
+        $crate::stored::form::form!(struct $name { $($field: $ty),+ });
         impl $crate::stored::form::Form<$module::$engine> for $name {
             fn store(value: &$module::$engine) -> Self {
                 let $module::$engine { $($field),+ } = value;

@@ -12,7 +12,6 @@ mod tests;
 use guichet_engine::command::Principal;
 use guichet_engine::event::Event;
 use guichet_engine::ids::{CommandId, PartitionId};
-use guichet_engine::order::Order;
 use guichet_engine::time::Instant;
 use thiserror::Error;
 
@@ -159,22 +158,48 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Batch, StoredError> {
     decode::<_, v1::Batch>(StoredType::Batch, bytes)
 }
 
-/// Writes the state of an order, for a checkpoint.
-///
-/// # Errors
-/// [`StoredError::TooLarge`].
-pub fn encode_order(order: &Order) -> Result<Vec<u8>, StoredError> {
-    encode::<_, v1::Order>(StoredType::Order, order)
+mod sealed {
+    pub trait Part {}
 }
 
-/// Reads the state of an order. A checkpoint can be thrown away, so only the newest schema is
-/// read.
-///
-/// # Errors
-/// [`StoredError`]: rebuild the state from the journal.
-pub fn decode_order(bytes: &[u8]) -> Result<Order, StoredError> {
-    decode::<_, v1::Order>(StoredType::Order, bytes)
+/// A part of a partition's state as a checkpoint keeps it. A checkpoint can be thrown away, so only
+/// the newest schema is read.
+pub trait Part: sealed::Part + Sized {
+    /// Writes the part.
+    ///
+    /// # Errors
+    /// [`StoredError::TooLarge`].
+    fn encode(&self) -> Result<Vec<u8>, StoredError>;
+
+    /// Reads a part.
+    ///
+    /// # Errors
+    /// [`StoredError`]: rebuild the state from the journal.
+    fn decode(bytes: &[u8]) -> Result<Self, StoredError>;
 }
+
+macro_rules! part {
+    ($($engine:ty => $form:ident as $kind:ident),* $(,)?) => {$(
+        impl sealed::Part for $engine {}
+        impl Part for $engine {
+            fn encode(&self) -> Result<Vec<u8>, StoredError> {
+                encode::<_, v1::$form>(StoredType::$kind, self)
+            }
+            fn decode(bytes: &[u8]) -> Result<Self, StoredError> {
+                decode::<_, v1::$form>(StoredType::$kind, bytes)
+            }
+        }
+    )*};
+}
+part!(
+    guichet_engine::order::Order => Order as Order,
+    guichet_engine::inventory::Service => Service as Service,
+    guichet_engine::terminal::Terminal => Terminal as Terminal,
+    guichet_engine::ledger::Ledger => Ledger as Ledger,
+    guichet_engine::settlement::Settlement => Settlement as Settlement,
+    guichet_engine::numbers::SlotCounters => Counters as Counters,
+    guichet_engine::partition::Mail => Mail as Mail,
+);
 
 fn encode<E, F>(kind: StoredType, value: &E) -> Result<Vec<u8>, StoredError>
 where

@@ -2,13 +2,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guichet_engine::event::{Event, OrderEvent};
 use guichet_engine::ids::{CommandId, PartitionId};
+use guichet_engine::inventory::Service;
+use guichet_engine::order::Order;
+use guichet_engine::partition::{Partition, State};
 use guichet_engine::time::Instant;
 use proptest::prelude::*;
 
 use super::form::Form;
 use super::{
-    BATCH_EVENTS_MAX, Batch, ENVELOPE_BYTES, StoredError, decode_batch, decode_content,
-    decode_order, encode_batch, encode_order, samples, v1,
+    BATCH_EVENTS_MAX, Batch, ENVELOPE_BYTES, Part, StoredError, decode_batch, decode_content,
+    encode_batch, samples, v1,
 };
 use crate::segment::format::MAX_PAYLOAD_BYTES;
 
@@ -57,9 +60,19 @@ fn goldens() -> BTreeMap<String, Vec<u8>> {
     assert_eq!(values.len(), samples::events().len(), "labels are unique");
     let batch = samples::batch(vec![Event::Received { from: PartitionId(1), n: 5_000 }]);
     values.insert("batch in its envelope".into(), encode_batch(&batch).expect("encode"));
-    values.insert("order in its envelope".into(), encode_order(&samples::order()).expect("encode"));
+    values.insert("order in its envelope".into(), samples::order().encode().expect("encode"));
     values.extend(small_enums());
     values
+}
+
+/// A partition that has taken in every sample, with messages that nobody has acknowledged.
+fn partition() -> Partition {
+    let mut partition = Partition::new(PartitionId(0), 1);
+    let events = samples::events();
+    let taken = events.iter().filter(|event| !matches!(event, Event::Acknowledged { .. }));
+    taken.for_each(|event| partition.evolve(event));
+    assert!(!partition.state().mail.unacknowledged.is_empty());
+    partition
 }
 
 /// Every code of the enums without much data, with the variant that it stands for.
@@ -101,6 +114,9 @@ fn small_enums() -> BTreeMap<String, Vec<u8>> {
         ExceptionKind => event::ExceptionKind,
         Entity => event::Entity,
         Role => command::Role,
+        HoldState => guichet_engine::inventory::HoldState,
+        LineKind => guichet_engine::settlement::LineKind,
+        LineSource => guichet_engine::settlement::LineSource,
     );
     values
 }
@@ -134,7 +150,7 @@ fn golden_bytes_are_read_as_the_values_they_were() {
         let form: v1::Event = decode_content(&golden[label(&event).as_str()]).expect("decode");
         assert_eq!(form.restore(), Ok(event));
     }
-    assert_eq!(decode_order(&golden["order in its envelope"]), Ok(samples::order()));
+    assert_eq!(Order::decode(&golden["order in its envelope"]), Ok(samples::order()));
 }
 
 #[test]
@@ -189,6 +205,75 @@ fn batches_and_orders_come_back_as_they_were() {
 }
 
 #[test]
+fn the_parts_of_a_partition_come_back_as_they_were() {
+    fn back<P: Part + PartialEq + std::fmt::Debug>(part: &P) -> P {
+        let bytes = part.encode().expect("encode");
+        for length in 0..bytes.len() {
+            assert!(P::decode(&bytes[..length]).is_err(), "length {length}");
+        }
+        P::decode(&bytes).expect("decode")
+    }
+    fn all<K: Ord + Clone, P: Part + PartialEq + std::fmt::Debug>(
+        parts: &BTreeMap<K, P>,
+    ) -> BTreeMap<K, P> {
+        parts.iter().map(|(key, part)| (key.clone(), back(part))).collect()
+    }
+    let partition = partition();
+    let state = partition.state();
+    let copy = State {
+        orders: all(&state.orders),
+        services: all(&state.services),
+        terminals: all(&state.terminals),
+        ledger: back(&state.ledger),
+        settlement: back(&state.settlement),
+        counters: all(&state.counters),
+        mail: back(&state.mail),
+    };
+    assert_eq!(&copy, state);
+    assert_eq!(Partition::restore(PartitionId(0), 1, copy), partition);
+}
+
+#[test]
+fn an_inventory_comes_back_with_what_follows_from_its_holds() {
+    use guichet_engine::event::{InventoryEvent, LineEnd, Run};
+    use guichet_engine::ids::{Attempt, HoldId, LineNo, UnitNo};
+    let opened = samples::events().into_iter().find_map(|event| match event {
+        Event::Inventory(id, InventoryEvent::Opened(spec)) => Some((id, spec)),
+        _ => None,
+    });
+    let (id, spec) = opened.expect("a service");
+    let mut service = Service::open(id, spec);
+    let hold = |line| HoldId { order: samples::ORDER, line: LineNo(line), attempt: Attempt(1) };
+    let held = |line, unit, from, to| InventoryEvent::Held {
+        hold: hold(line),
+        unit: UnitNo(unit),
+        run: Run { from, to },
+        until: Instant(i64::from(line)),
+    };
+    for event in [
+        held(0, 0, 0, 4),
+        held(1, 0, 4, 9),
+        held(2, 1, 2, 3),
+        held(3, 1, 3, 5),
+        InventoryEvent::Pinned { hold: hold(0), at: Instant(5) },
+        InventoryEvent::Confirmed { hold: hold(0) },
+        InventoryEvent::Pinned { hold: hold(1), at: Instant(6) },
+        InventoryEvent::Released { hold: hold(2), why: LineEnd::Cancelled },
+    ] {
+        service.evolve(&event);
+        assert_eq!(Service::decode(&service.encode().expect("encode")).as_ref(), Ok(&service));
+    }
+    // A hold outside the layout is no inventory.
+    let mut outside = service.clone();
+    outside.holds.values_mut().for_each(|hold| hold.run.to = 10);
+    let bytes = outside.encode().expect("encode");
+    assert_eq!(Service::decode(&bytes), Err(StoredError::Value("run")));
+    service.spec.slots = 0;
+    let bytes = service.encode().expect("encode");
+    assert_eq!(Service::decode(&bytes), Err(StoredError::Value("layout")));
+}
+
+#[test]
 fn every_fault_of_an_envelope_has_its_name() {
     let good = encode_batch(&samples::batch(Vec::new())).expect("encode");
     let with = |at: usize, value: u8| {
@@ -202,7 +287,7 @@ fn every_fault_of_an_envelope_has_its_name() {
     assert_eq!(with(6, 2), StoredError::Checksum);
     assert!(matches!(with(8, 1), StoredError::Length { said: 1, .. }));
     assert_eq!(with(ENVELOPE_BYTES, 9), StoredError::Checksum);
-    assert!(matches!(decode_order(&good), Err(StoredError::Type { found: 1, .. })));
+    assert!(matches!(Order::decode(&good), Err(StoredError::Type { found: 1, .. })));
     assert_eq!(decode_batch(&good[..ENVELOPE_BYTES - 1]), Err(StoredError::Short));
 }
 

@@ -4,6 +4,7 @@
 
 mod event;
 mod order;
+mod state;
 mod value;
 
 use guichet_engine::command;
@@ -12,6 +13,7 @@ use super::form::form;
 
 pub(crate) use event::*;
 pub(crate) use order::*;
+pub(crate) use state::*;
 #[cfg(test)]
 pub(crate) use value::*;
 
