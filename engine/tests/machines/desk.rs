@@ -12,9 +12,9 @@ use guichet_engine::ids::{
     Attempt, AuthCode, LineNo, OrderId, PaymentNo, ResponseCode, SessionId, TerminalId, UnitNo,
 };
 use guichet_engine::limits::{
-    CARD_ORDERS_MAX, ORDER_COMMANDS_REMEMBERED, ORDER_LINES_MAX, ORDER_PASSENGERS_MAX,
-    ORDER_PAYMENTS_MAX, PIN_HOLD_MARGIN_US, PIN_PROMPT_US, PRINT_ANSWER_US, PRINT_DEADLINE_US,
-    PRINT_DOUBT_US, SERVICE_SLOTS_MAX, SERVICE_UNITS_MAX, TEXT_BYTES_MAX,
+    BANK_ANSWER_US, BANK_WRITE_US, CARD_ORDERS_MAX, ORDER_COMMANDS_REMEMBERED, ORDER_LINES_MAX,
+    ORDER_PASSENGERS_MAX, ORDER_PAYMENTS_MAX, PIN_HOLD_MARGIN_US, PIN_PROMPT_US, PRINT_ANSWER_US,
+    PRINT_DEADLINE_US, PRINT_DOUBT_US, SERVICE_SLOTS_MAX, SERVICE_UNITS_MAX, TEXT_BYTES_MAX,
 };
 use guichet_engine::partition::verdict;
 use guichet_engine::reject::Reject;
@@ -427,6 +427,44 @@ fn an_in_doubt_completion_is_reversed_before_its_hold() {
     ]);
     let world = check(&rows);
     assert_eq!(world.partitions[0].exceptions().count(), 0);
+}
+
+#[test]
+fn an_exchange_that_nobody_answers_is_in_doubt_after_its_time() {
+    let patience = (BANK_WRITE_US + BANK_ANSWER_US) / 1_000_000;
+    let timer = || tick(Timer::Payment(PAYMENT));
+    for (kept, asked) in [(3, 2), (5, 4)] {
+        let mut rows = paid();
+        rows.truncate(kept);
+        rows.extend([
+            (asked + patience - 1, Role::System, timer(), Ok("")),
+            (asked + patience, Role::System, timer(), Ok("BankInDoubt ReversalAsked")),
+            (asked + patience + 1, Role::System, timer(), Ok("")),
+        ]);
+        check(&rows);
+    }
+}
+
+#[test]
+fn an_exception_ends_when_two_clerks_say_so() {
+    let mut rows = paid();
+    rows.truncate(3);
+    rows.extend([
+        (4, Role::Gateway, bank(BankExchange::Authorize, no()), Ok("PaymentEnded Void")),
+        (5, Role::Gateway, bank(BankExchange::Authorize, yes()), Ok("StaleAnswer ExceptionRaised")),
+    ]);
+    let mut world = check(&rows);
+    let ((operator, acquirer, date), id) =
+        world.partitions[0].exceptions().map(|(day, e)| (day, e.id)).next().expect("raised");
+    let slot = order().slot;
+    let body = Body::EndException { slot, operator, acquirer, date, id, how: 1 };
+    let mut command = world.command(Role::Clerk, body);
+    assert_eq!(world.submit_command(&command), Err(Reject::NeedsSecondPrincipal));
+    command.second = Some(Principal { role: Role::Clerk, id: 2 });
+    assert_eq!(world.submit_command(&command), Ok(()));
+    assert_eq!(world.partitions[0].exceptions().count(), 0);
+    command.id.0 += 1;
+    assert_eq!(world.submit_command(&command), Err(Reject::UnknownException));
 }
 
 #[test]

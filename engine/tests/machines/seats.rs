@@ -7,7 +7,9 @@ use guichet_engine::ids::{
     Attempt, HoldId, LineNo, OrderId, PaymentNo, ProviderId, ServiceId, Slot, UnitNo,
 };
 use guichet_engine::inventory::{self, Decided, Service};
-use guichet_engine::limits::{SERVICE_SLOTS_MAX, SERVICE_UNITS_MAX, UNPIN_GRACE_US};
+use guichet_engine::limits::{
+    SERVICE_HOLDS_MAX, SERVICE_SLOTS_MAX, SERVICE_TOMBSTONES_MAX, SERVICE_UNITS_MAX, UNPIN_GRACE_US,
+};
 use guichet_engine::message::{HoldRequest, Message};
 use guichet_engine::time::Instant;
 use proptest::prelude::*;
@@ -346,4 +348,58 @@ fn a_service_is_opened_within_its_limits() {
     let confirm = Message::Confirm { service: SERVICE, hold };
     let answers = inventory::answer(None, at, &confirm).answers;
     assert_eq!(answers, vec![(hold, Message::Confirmed { hold, ok: false })]);
+}
+
+#[test]
+fn tombstones_are_kept_up_to_their_limit_and_the_oldest_goes_first() {
+    let mut service = Service::open(SERVICE, Box::new(spec(1)));
+    let release = |service: &mut Service, number: u64| {
+        let hold = hold_id(number, 0);
+        let message = Message::Release { service: SERVICE, hold, why: LineEnd::Cancelled };
+        let decided = inventory::answer(Some(service), Instant(0), &message);
+        decided.events.iter().for_each(|event| service.evolve(event));
+    };
+    let most = u64::try_from(SERVICE_TOMBSTONES_MAX).expect("fits");
+    (0..most).for_each(|number| release(&mut service, number));
+    assert_eq!(service.tombstones.len(), SERVICE_TOMBSTONES_MAX);
+    assert!(service.tombstones.contains_key(&hold_id(0, 0)));
+    release(&mut service, most);
+    assert_eq!(service.tombstones.len(), SERVICE_TOMBSTONES_MAX);
+    assert!(!service.tombstones.contains_key(&hold_id(0, 0)));
+    // Those that expire together make room for all of theirs.
+    for line in 0..3 {
+        let request = request(hold_id(most + 1, line), Run { from: 0, to: 1 }, 10);
+        let decided = inventory::hold(Some(&service), Instant(0), &request);
+        decided.events.iter().for_each(|event| service.evolve(event));
+    }
+    assert_eq!(service.holds.len(), 3);
+    let decided = inventory::expire(&service, Instant(10));
+    decided.events.iter().for_each(|event| service.evolve(event));
+    assert_eq!((service.holds.len(), service.tombstones.len()), (0, SERVICE_TOMBSTONES_MAX));
+    assert_eq!(service.buried.len(), SERVICE_TOMBSTONES_MAX);
+    assert!(!service.tombstones.contains_key(&hold_id(3, 0)));
+    assert!(service.tombstones.contains_key(&hold_id(4, 0)));
+}
+
+#[test]
+fn a_service_has_so_many_holds() {
+    let mut service = Service::open(SERVICE, Box::new(spec(1)));
+    let sold = inventory::Hold {
+        unit: UnitNo(0),
+        run: Run { from: 0, to: 1 },
+        state: inventory::HoldState::Sold,
+    };
+    let holds = (1..SERVICE_HOLDS_MAX).map(|n| (hold_id(u64::try_from(n).expect("fits"), 0), sold));
+    service.holds = holds.collect();
+    let ask = |service: &Service, line: u8| {
+        let request = request(hold_id(0, line), Run { from: 0, to: 1 }, 10);
+        inventory::hold(Some(service), Instant(0), &request)
+    };
+    let last = ask(&service, 0);
+    assert!(matches!(last.answers[0].1, Message::Held { .. }));
+    last.events.iter().for_each(|event| service.evolve(event));
+    assert_eq!(service.holds.len(), SERVICE_HOLDS_MAX);
+    let over = ask(&service, 1);
+    let refused = Message::HoldRefused { hold: hold_id(0, 1), why: LineEnd::SoldOut };
+    assert_eq!(over.answers[0].1, refused);
 }
