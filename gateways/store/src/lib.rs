@@ -1,7 +1,8 @@
-//! What can be rebuilt from the journal: the facts by subject, and orders as they stand.
+//! What can be rebuilt from the journal: the facts by subject, orders as they stand, checkpoints.
 //!
 //! *Invariant*: nothing here is ground state. The file may be deleted at any time.
 
+mod checkpoint;
 mod error;
 mod store;
 mod subject;
@@ -9,6 +10,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
+pub use checkpoint::Checkpoint;
 pub use error::StoreError;
 pub use store::{CaughtUp, Fact, Store};
 pub use subject::{Subject, order_of};

@@ -16,6 +16,7 @@ use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 
+use crate::checkpoint;
 use crate::error::StoreError;
 use crate::subject::{Subject, order_of, subjects_of};
 
@@ -66,7 +67,7 @@ pub struct CaughtUp {
 
 /// The store. Clones are not needed: it may be shared by reference between threads.
 pub struct Store {
-    database: Database,
+    pub(crate) database: Database,
     /// Readers that stand at the end of what was folded.
     readers: Mutex<HashMap<u16, BatchReader>>,
 }
@@ -249,6 +250,7 @@ impl Store {
         write.delete_table(FACTS)?;
         write.delete_table(INDEX)?;
         write.delete_table(ORDERS)?;
+        checkpoint::clear(&write)?;
         write.open_table(POSITIONS)?;
         write.open_table(FACTS)?;
         write.open_table(INDEX)?;

@@ -72,7 +72,7 @@ fn seat() -> Seat {
 }
 
 /// Batches of both partitions, in the order in which they happened.
-fn batches() -> Vec<(u16, Vec<Event>)> {
+pub(crate) fn batches() -> Vec<(u16, Vec<Event>)> {
     let order = |fact| Event::Order(ORDER, fact);
     let held = InventoryEvent::Held {
         hold: HOLD,

@@ -18,6 +18,9 @@ struct ClosedBatch {
     place: FactPlace,
 }
 
+/// Where an exception was raised, who has to act, and on how much.
+type Exception = (FactPlace, Owner, Option<Money>);
+
 /// The business days of every acquirer.
 #[derive(Debug, Default)]
 pub(crate) struct Days {
@@ -29,7 +32,7 @@ pub(crate) struct Days {
     /// (business, date) -> money taken and given back, in minor units.
     taken: BTreeMap<(Business, BusinessDate), i128>,
     returned: BTreeMap<(Business, BusinessDate), i128>,
-    exceptions: BTreeMap<(Business, BusinessDate, u64), (FactPlace, Owner, Option<Money>)>,
+    exceptions: BTreeMap<(Business, BusinessDate, u64), Exception>,
     /// Orders that an exception names.
     pub named: std::collections::BTreeSet<guichet_engine::ids::OrderId>,
 }

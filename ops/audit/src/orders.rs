@@ -18,6 +18,9 @@ use crate::payments::Payment;
 use crate::report::{FactPlace, Findings, Owner, Rule};
 use crate::seats::{Seats, overlap};
 
+/// A place as a ticket names it.
+type PlaceSold<'a> = (ServiceId, UnitNo, &'a Seat);
+
 #[derive(Debug)]
 struct Order {
     operator: OperatorId,
@@ -218,8 +221,7 @@ impl Orders {
 
     /// No two tickets that people have give the same place on overlapping runs.
     fn finish_tickets(&self, out: &mut Findings) {
-        let mut taken: BTreeMap<(ServiceId, UnitNo, &Seat), Vec<(OrderId, &Line)>> =
-            BTreeMap::new();
+        let mut taken: BTreeMap<PlaceSold<'_>, Vec<(OrderId, &Line)>> = BTreeMap::new();
         for (id, order) in &self.orders {
             for (_, line) in order.ticketed() {
                 let Some((unit, seat)) = &line.place else { continue };

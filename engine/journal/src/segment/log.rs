@@ -255,7 +255,7 @@ impl Log {
     /// Zeros what a torn append left, and writes the last record again: after a failed sync it
     /// may be in the system's memory and not on the disk, and it is about to be relied on.
     fn clean_tail(&self, last: Option<(u64, Vec<u8>)>, written_bytes: u64) -> Result<(), LogError> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let path = &self.segment.path;
         let mut left = written_bytes;
         while left > 0 {
