@@ -1,0 +1,183 @@
+//! Ends the terminal as a power cut would, at each journal append and each device step of a purchase, starts it again,
+//! and compares the printer's paper with what the center was told.
+
+mod world;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guichet_kiosk::crash_points;
+use guichet_link::message::{PrintResult, TerminalToCenter as T};
+use serde_json::{Value, json};
+use world::center::Center;
+use world::{Devices, PATIENCE, Screen, TRACK2, config};
+
+/// Tells the child what to run; without it, the child's test has nothing to do.
+const CHILD: &str = "GUICHET_KIOSK_CRASH_CHILD";
+/// Cases that run side by side.
+const AT_ONCE: usize = 6;
+/// Steps that each ticket goes through.
+const PER_TICKET: [&str; 10] = [
+    "issue_received",
+    "printer_counted",
+    "print_begun",
+    "print_running",
+    "printer_answered",
+    "print_ended",
+    "print_posted",
+    "print_reported",
+    "exit_watched",
+    "taken_noted",
+];
+
+/// Not a case of its own: the body of the terminal's process.
+#[test]
+fn child() {
+    let Ok(told) = std::env::var(CHILD) else { return };
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let text = |key: &str| told[key].as_str().unwrap().to_owned();
+    let mut config = config(
+        text("data").as_ref(),
+        text("devices").as_ref(),
+        text("center").parse().unwrap(),
+        Some(text("code")),
+    );
+    config.crash_at =
+        told["step"].as_str().map(|step| (step.to_owned(), told["nth"].as_u64().unwrap() as u32));
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(guichet_kiosk::run(config)).unwrap();
+}
+
+struct Terminal {
+    process: Child,
+    screen: Screen,
+}
+
+impl Terminal {
+    /// Starts the process; `None` if it ended before it was ready.
+    fn start(told: &Value) -> (Child, Option<Screen>) {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(CHILD, told.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        // The harness may write before it on the same line.
+        let ready = lines.map_while(Result::ok).find_map(|line| {
+            let at = line.find("{\"screen\"")?;
+            serde_json::from_str::<Value>(&line[at..]).ok()
+        });
+        let screen = ready.map(|ready| Screen::new(ready["screen_addr"].as_str().unwrap()));
+        (process, screen)
+    }
+
+    async fn running(told: Value) -> Self {
+        let (process, screen) =
+            tokio::task::spawn_blocking(move || Self::start(&told)).await.unwrap();
+        Self { process, screen: screen.expect("ready") }
+    }
+}
+
+/// A person at the terminal, who does what the screen says and stays when it dies.
+struct Person {
+    devices: Arc<Devices>,
+    swiped: bool,
+    typed: bool,
+}
+
+impl Person {
+    async fn act(&mut self, screen: &Screen, shown: &Value) {
+        match shown["prompt_key"].as_str().unwrap_or_default() {
+            "idle" if !self.swiped => {
+                self.swiped = true;
+                self.devices.swipe(TRACK2).await;
+            }
+            "confirm" => drop(screen.try_tap("confirm").await),
+            "pin_entry" if !self.typed => {
+                if self.devices.state().await["pin-pad"]["entering"] == true {
+                    self.typed = true;
+                    self.devices.keys("1234").await;
+                    self.devices.press("enter").await;
+                }
+            }
+            _ => drop(self.devices.take().await),
+        }
+    }
+}
+
+/// Whether nothing is owed any more: to the center, or by it.
+fn is_at_rest(center: &Center) -> bool {
+    let begun = center.heard(|m| matches!(m, T::StartPayment { .. })) > 0;
+    let given_up = center.heard(|m| matches!(m, T::Abandon { .. })) > 0;
+    let book = center.book.lock().unwrap();
+    book.is_settled() && (!begun || given_up || book.is_done())
+}
+
+async fn crash_at(step: &'static str, nth: u32) {
+    let devices = Arc::new(Devices::start().await);
+    let center = Center::start(2).await;
+    center.push();
+    let data = tempfile::tempdir().unwrap();
+    let told = |step: Option<&str>| {
+        json!({
+            "data": data.path(), "devices": devices.dir.path(), "center": center.addr.to_string(),
+            "code": center.code(), "step": step, "nth": nth,
+        })
+    };
+    let mut person = Person { devices: devices.clone(), swiped: false, typed: false };
+    let mut terminal = Terminal::running(told(Some(step))).await;
+    let mut died = false;
+    let begin = Instant::now();
+    loop {
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "{step} {nth}: died {died}, screen {:?}, prints {:?}",
+            terminal.screen.try_state().await,
+            center.book.lock().unwrap().prints
+        );
+        if terminal.process.try_wait().unwrap().is_some() {
+            assert!(!died, "{step} {nth}: it died twice");
+            died = true;
+            terminal = Terminal::running(told(None)).await;
+        }
+        if let Some(shown) = terminal.screen.try_state().await {
+            let is_idle = shown["screen"] == "idle";
+            if died && is_idle && person.swiped && is_at_rest(&center) {
+                break;
+            }
+            person.act(&terminal.screen, &shown).await;
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let printed = {
+        let book = center.book.lock().unwrap();
+        book.prints.iter().filter(|p| matches!(p.2, Some(PrintResult::Printed { .. }))).count()
+    };
+    assert_eq!(devices.prints().await, printed as u64, "{step} {nth}: paper and word differ");
+    terminal.process.kill().unwrap();
+    terminal.process.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paper_and_word_agree_after_a_crash_at_any_step() {
+    let first = crash_points().into_iter().map(|step| (step, 1));
+    let mut cases: Vec<(&str, u32)> = first.chain(PER_TICKET.map(|step| (step, 2))).collect();
+    let count = cases.len();
+    let mut running = tokio::task::JoinSet::new();
+    while !cases.is_empty() || !running.is_empty() {
+        while running.len() < AT_ONCE
+            && let Some((step, nth)) = cases.pop()
+        {
+            running.spawn(crash_at(step, nth));
+        }
+        if let Some(outcome) = running.join_next().await {
+            outcome.unwrap();
+        }
+    }
+    println!("{count} crashes, each recovered");
+}
