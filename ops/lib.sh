@@ -42,5 +42,8 @@ need_rust() {
   cargo --version >/dev/null 2>&1 || fail "cargo does not run; try: rustup toolchain install $wanted"
 }
 
-# A font with Chinese characters, for the virtual printers and the screens.
+
+# Time zones of timetables and business days.
+need_zones() { [ -d /usr/share/zoneinfo ] || debian tzdata "time zones of timetables"; }
+
 need_font() { debian fonts-wqy-microhei "Chinese on tickets and screens" optional; }

@@ -34,10 +34,10 @@ const OUTSIDE = [
 ];
 const DEVICE = [
   ["Jam the next ticket", { device: "ticket-printer", fault: "jam" }],
-  ["Ticket paper out", { device: "ticket-printer", fault: "no_paper" }],
-  ["Ticket not taken", { device: "ticket-printer", fault: "not_taken" }],
-  ["Receipt paper out", { device: "receipt-printer", fault: "no_paper" }],
-  ["Bad swipe", { device: "card-reader", fault: "bad_read" }],
+  ["Ticket paper out", { device: "ticket-printer", fault: "paper-out" }],
+  ["Ticket not taken", { device: "ticket-printer", fault: "not-taken" }],
+  ["Receipt paper out", { device: "receipt-printer", fault: "paper-out" }],
+  ["Bad swipe", { device: "card-reader", fault: "bad-read" }],
 ];
 let at, chosen;
 

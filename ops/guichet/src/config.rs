@@ -1,0 +1,184 @@
+//! The center's configuration: built-in defaults, then a file, then `GUICHET_` variables.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+/// Everything `guichet up` needs to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Partitions of the engine; fixed when a data directory is made.
+    pub partitions: u16,
+    /// Minutes an unpaid booking is held, at most.
+    pub hold_minutes: u32,
+    /// The currency that the acquirers settle in.
+    pub currency: String,
+    /// Bookings and look-ups of one client address at once.
+    pub web_burst: u32,
+    /// Bookings and look-ups of one client address a minute, in the long run.
+    pub web_per_minute: u32,
+    /// The operator of the network.
+    pub operator: Operator,
+    /// The booking center's site and API.
+    pub web: Listener,
+    /// The terminals' links.
+    pub terminals: Listener,
+    /// Bank links.
+    pub acquirers: Vec<Acquirer>,
+    /// Providers.
+    pub providers: Vec<Provider>,
+    /// Registered terminals that the sandbox starts.
+    pub sandbox: Sandbox,
+}
+
+/// The operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operator {
+    /// Its number.
+    pub id: u16,
+    /// Its name on tickets and receipts.
+    pub name: String,
+    /// The zone of its business day (IANA).
+    pub zone: String,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// One bank link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acquirer {
+    /// Its number.
+    pub id: u16,
+    /// Its name, for people.
+    pub name: String,
+    /// Host and port of the bank's ISO 8583 host.
+    pub address: String,
+    /// `ascii`, `bcd`, or the path of a dialect table.
+    pub dialect: String,
+    /// File with the zone master key (32 hexadecimal digits), kept away from this configuration.
+    pub zmk_file: PathBuf,
+    /// The zone of the acquirer's business day (IANA).
+    pub zone: String,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Its number.
+    pub id: u16,
+    /// Its name, for people.
+    pub name: String,
+    /// Base address of its API.
+    pub url: String,
+}
+
+/// What `--sandbox` starts besides the center.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// The sandbox page.
+    pub page: SocketAddr,
+    /// Terminals.
+    pub terminals: u32,
+    /// The first terminal's screen; the others follow. Port 0 takes free ones.
+    pub first_screen: SocketAddr,
+    /// The dialect the bank twin speaks.
+    pub dialect: String,
+    /// A timetable; the built-in one when absent.
+    pub gtfs: Option<PathBuf>,
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            partitions: 2,
+            hold_minutes: 24 * 60,
+            currency: "EUR".into(),
+            web_burst: 30,
+            web_per_minute: 30,
+            operator: Operator { id: 1, name: "Guichet".into(), zone: "Asia/Shanghai".into() },
+            web: Listener { listen: local(8080) },
+            terminals: Listener { listen: local(8090) },
+            acquirers: Vec::new(),
+            providers: Vec::new(),
+            sandbox: Sandbox {
+                page: local(8070),
+                terminals: 2,
+                first_screen: local(8081),
+                dialect: "ascii".into(),
+                gtfs: None,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if there is one, over the defaults.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            std::fs::metadata(file)
+                .with_context(|| format!("cannot read the configuration {}", file.display()))?;
+            figment = figment.merge(Toml::file(file));
+        }
+        figment.merge(Env::prefixed("GUICHET_").split("__")).extract().context(
+            "the configuration is not usable; `guichet up --print-config` shows one that is",
+        )
+    }
+
+    /// Every listener on a free port, for several centers on one machine.
+    pub fn on_free_ports(mut self) -> Self {
+        for address in [
+            &mut self.web.listen,
+            &mut self.terminals.listen,
+            &mut self.sandbox.page,
+            &mut self.sandbox.first_screen,
+        ] {
+            address.set_port(0);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_overrides_the_defaults_and_unknown_words_are_refused() {
+        let dir = std::env::temp_dir().join(format!("guichet-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a temporary folder");
+        let file = dir.join("guichet.toml");
+        std::fs::write(&file, "partitions = 7\n[operator]\nname = \"Rail\"\n").expect("written");
+        let config = Config::load(Some(&file)).expect("good");
+        assert_eq!(
+            (config.partitions, config.operator.name.as_str(), config.operator.id),
+            (7, "Rail", 1)
+        );
+        std::fs::write(&file, "partitons = 7\n").expect("written");
+        assert!(
+            format!("{:#}", Config::load(Some(&file)).expect_err("a typing error"))
+                .contains("partitons")
+        );
+        assert!(Config::load(Some(&dir.join("none.toml"))).is_err());
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+}

@@ -1,0 +1,198 @@
+//! `guichet explain`: one timeline of an order, terminal or bank reference, straight from the journal.
+
+pub mod describe;
+mod select;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use guichet_engine::event::Event;
+use guichet_engine::ids::{OrderId, Reference, Rrn, TerminalId};
+use guichet_engine::time::Instant;
+use guichet_journal::{BatchReader, DiskFiles, Entry, partitions};
+use serde::{Deserialize, Serialize};
+
+use crate::data::DataDir;
+use crate::table::Table;
+pub use select::Wanted;
+
+/// One line of a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineLine {
+    /// Microseconds since 1970 UTC.
+    pub at_us: i64,
+    /// The same for people.
+    pub at: String,
+    /// Partition and sequence of the journal; absent for wire records and file lines.
+    pub position: Option<(u16, u64)>,
+    /// Which part of the system.
+    pub part: String,
+    /// What happened.
+    pub what: String,
+    /// The correlation id: the command it follows from.
+    pub correlation: Option<String>,
+}
+
+/// A whole timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// What was asked for.
+    pub subject: String,
+    /// Orders it covers.
+    pub orders: Vec<String>,
+    /// Its lines, by time.
+    pub lines: Vec<TimelineLine>,
+}
+
+/// Calls `see` with every journaled entry: partition, sequence, entry.
+pub fn walk(data: &DataDir, mut see: impl FnMut(u16, u64, &Entry)) -> Result<()> {
+    for partition in partitions(data.root()).context("cannot list the journals")? {
+        let mut reader = BatchReader::open(Arc::new(DiskFiles), data.root(), partition)
+            .with_context(|| format!("cannot read the journal of partition {partition}"))?;
+        while let Some(read) = reader.next_batch().context("the journal is damaged")? {
+            for entry in &read.batch.entries {
+                see(partition.0, read.sequence, entry);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What `text` names: an order (`o-…`), a reference, a terminal (`T0000001`), or a retrieval reference number.
+pub fn wanted(text: &str) -> Result<Wanted> {
+    if let Some(order) = OrderId::parse(text) {
+        return Ok(Wanted::Order(order));
+    }
+    let upper = text.to_ascii_uppercase().replace(['-', ' '], "");
+    if let Some(number) = upper.strip_prefix('T').and_then(|n| n.parse().ok()) {
+        return Ok(Wanted::Terminal(TerminalId(number)));
+    }
+    match upper.len() {
+        10 => Reference::parse(&upper).map(Wanted::Reference),
+        12 => Rrn::parse(&upper).map(Wanted::Rrn),
+        _ => None,
+    }
+    .with_context(|| {
+        format!("{text} is no order (o-…), reference (10 characters), terminal (T0000001) or RRN (12 characters)")
+    })
+}
+
+/// Builds the timeline.
+pub fn timeline(data: &DataDir, subject: &str, wanted: &Wanted) -> Result<Timeline> {
+    let mut finder = select::Finder::new(wanted.clone());
+    walk(data, |_, _, entry| finder.see(entry))?;
+    let found = finder.found();
+    if found.is_empty() {
+        bail!("nothing in {} is known by {subject}", data.root().display());
+    }
+    let mut lines = Vec::new();
+    walk(data, |partition, sequence, entry| {
+        for event in &entry.events {
+            if found.covers(event) {
+                if let Some(told) = tell(event) {
+                    lines.push(line(
+                        entry.at,
+                        Some((partition, sequence)),
+                        told,
+                        Some(entry.command.to_string()),
+                    ));
+                }
+            }
+        }
+    })?;
+    wire_lines(data, &found, &mut lines)?;
+    file_lines(&data.settlement(), &found, &mut lines)?;
+    lines.sort_by_key(|l| l.at_us);
+    let orders = found.orders.iter().map(ToString::to_string).collect();
+    Ok(Timeline { subject: subject.to_owned(), orders, lines })
+}
+
+fn tell(event: &Event) -> Option<describe::Told> {
+    Some(match event {
+        Event::Order(_, event) => describe::order(event),
+        Event::Inventory(_, event) => describe::inventory(event),
+        Event::Terminal(_, event) => describe::terminal(event),
+        Event::Ledger(posting) => describe::posting(posting),
+        Event::Settlement(event) => describe::settlement(event),
+        Event::Answered(_)
+        | Event::Sent { .. }
+        | Event::Received { .. }
+        | Event::Acknowledged { .. } => return None,
+    })
+}
+
+fn line(
+    at: Instant,
+    position: Option<(u16, u64)>,
+    told: describe::Told,
+    correlation: Option<String>,
+) -> TimelineLine {
+    TimelineLine {
+        at_us: at.0,
+        at: crate::clock::at(at),
+        position,
+        part: told.part.to_owned(),
+        what: told.text,
+        correlation,
+    }
+}
+
+/// Bank messages as they went over the wire, masked.
+fn wire_lines(data: &DataDir, found: &select::Found, lines: &mut Vec<TimelineLine>) -> Result<()> {
+    for record in crate::wire_log::read(&data.wire_log())? {
+        if !found.covers_wire(&record) {
+            continue;
+        }
+        let arrow = if record.outbound { "→" } else { "←" };
+        let told = describe::Told {
+            part: "wire",
+            text: format!("{arrow} {} {}", record.mti, record.masked),
+        };
+        lines.push(line(Instant(record.at_us), None, told, record.correlation.clone()));
+    }
+    Ok(())
+}
+
+/// The lines of settlement files that claim the money.
+fn file_lines(dir: &Path, found: &select::Found, lines: &mut Vec<TimelineLine>) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if !name.starts_with("settlement-") || !name.ends_with(".csv") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)?;
+        let written =
+            std::fs::metadata(&path)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
+        for (n, row) in text.lines().enumerate() {
+            if row.starts_with("L,") && found.orders.iter().any(|o| row.contains(&o.to_string())) {
+                let told = describe::Told {
+                    part: "settlement",
+                    text: format!("{name} line {}: {row}", n + 1),
+                };
+                let at = Instant(i64::try_from(written.as_micros()).unwrap_or(i64::MAX));
+                lines.push(line(at, None, told, None));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Timeline {
+    /// The timeline as a table for people.
+    pub fn text(&self) -> String {
+        let mut table = Table::new(&["at (UTC)", "journal", "part", "what"]);
+        for line in &self.lines {
+            let position = line.position.map_or(String::new(), |(p, s)| format!("{p}:{s}"));
+            table.row(vec![
+                line.at.trim_end_matches('Z').to_owned(),
+                position,
+                line.part.clone(),
+                line.what.clone(),
+            ]);
+        }
+        format!("{}\n{}", self.orders.join(", "), table.text("nothing happened"))
+    }
+}

@@ -1,0 +1,436 @@
+//! `guichet settle`: cut over, close the batch, write the file, compare it with the bank's.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant as Clock};
+
+use anyhow::{Context, Result, bail};
+use guichet_engine::command::{Body, Role};
+use guichet_engine::event::ExceptionRaised;
+use guichet_engine::ids::{AcquirerId, OperatorId, OrderId, Rrn};
+use guichet_engine::order::PaymentPhase;
+use guichet_engine::settlement::{DayKey, SettlementLine};
+use guichet_engine::time::BusinessDate;
+use guichet_feeds::clearing;
+use guichet_feeds::file::{exception_word, letter, name};
+use guichet_feeds::reconcile::{self, Books};
+use guichet_ports::center::{Center as _, Secrets};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::center::{Center, internal};
+use crate::table::Table;
+
+/// How long a batch may take to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is asked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SettleRequest {
+    /// A closed day to show again; else the current one is closed.
+    pub date: Option<String>,
+    /// The bank's clearing file.
+    pub clearing: Option<PathBuf>,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SettleReport {
+    /// The acquirer.
+    pub acquirer: u16,
+    /// The business date.
+    pub date: String,
+    /// The date that is stamped from here on.
+    pub opens: Option<String>,
+    /// The settlement file's path.
+    pub file: String,
+    /// Its SHA-256.
+    pub digest: String,
+    /// What is claimed and given back, as text with currency.
+    pub debit: String,
+    /// What is given back.
+    pub credit: String,
+    /// Its lines.
+    pub lines: Vec<LineReport>,
+    /// Lines that agree with the bank's file, once one was compared.
+    pub matched: Option<u32>,
+    /// Differences, each with amount and owner.
+    pub exceptions: Vec<ExceptionReport>,
+    /// The sum of all accounts per currency: debits less credits, which is zero.
+    pub ledger: BTreeMap<String, i64>,
+}
+
+/// A line of the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LineReport {
+    /// DE 37.
+    pub rrn: String,
+    /// `D` or `C`.
+    pub direction: char,
+    /// The order.
+    pub order: String,
+    /// The amount.
+    pub amount: String,
+    /// `matched`, `awaiting` or the exception's word.
+    pub state: String,
+}
+
+/// A difference.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExceptionReport {
+    /// The break category.
+    pub kind: String,
+    /// DE 37.
+    pub rrn: String,
+    /// The order, if we know one.
+    pub order: Option<String>,
+    /// Ours.
+    pub ours: Option<String>,
+    /// Theirs.
+    pub theirs: Option<String>,
+    /// Who has to act.
+    pub owner: String,
+}
+
+/// Reads `2026-11-23`.
+fn date(text: &str) -> Result<BusinessDate> {
+    let date: jiff::civil::Date =
+        text.parse().with_context(|| format!("{text} is no date; it looks like 2026-11-23"))?;
+    let number =
+        i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day());
+    Ok(BusinessDate(u32::try_from(number)?))
+}
+
+fn next_day(date: BusinessDate, today: BusinessDate) -> Result<BusinessDate> {
+    let civil: jiff::civil::Date = date.to_string().parse()?;
+    let next = self::date(&civil.tomorrow()?.to_string())?;
+    Ok(next.max(today))
+}
+
+/// Closes the current day (or shows a closed one) and compares it.
+pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleReport> {
+    let acquirer = acquirer_of(center).await?;
+    let operator = OperatorId(center.config.operator.id);
+    let (closes, opens) = match &request.date {
+        Some(text) => (date(text)?, None),
+        None => {
+            let closes = center
+                .business_date(acquirer)
+                .await?
+                .context("no business with this acquirer has begun")?;
+            let opens = next_day(closes, zone_today(center))?;
+            let body = Body::OpenBatch { operator, acquirer, closes, opens };
+            let command = internal(&center.handle, Role::Clerk, body)?;
+            center
+                .handle
+                .submit(command, Secrets::default())
+                .await
+                .context("the cutover was refused")?;
+            (closes, Some(opens))
+        }
+    };
+    let day: DayKey = (operator, acquirer, closes);
+    let batch = closed(center, day, request.date.is_some()).await?;
+    let compared = match &request.clearing {
+        Some(path) => Some(compare(center, day, path).await?),
+        None => None,
+    };
+    report(center, day, opens, batch, compared).await
+}
+
+/// The acquirer of the configuration, else the one the journal knows.
+async fn acquirer_of(center: &Center) -> Result<AcquirerId> {
+    if let Some(acquirer) = center.config.acquirers.first() {
+        return Ok(AcquirerId(acquirer.id));
+    }
+    let operator = OperatorId(center.config.operator.id);
+    for number in 1..=16 {
+        let id = AcquirerId(number);
+        let known =
+            center.handle.ask(id.slot(), move |p| p.business_date(operator, id)).await.flatten();
+        if known.is_some() {
+            return Ok(id);
+        }
+    }
+    bail!("no business with an acquirer was ever begun in this directory")
+}
+
+fn zone_today(center: &Center) -> BusinessDate {
+    center.config.acquirers.first().and_then(|a| crate::center::today(a).ok()).unwrap_or_default()
+}
+
+/// Waits until the batch is closed.
+async fn closed(center: &Center, day: DayKey, only_look: bool) -> Result<[u8; 32]> {
+    let begin = Clock::now();
+    loop {
+        let batch = center.handle.ask(day.1.slot(), move |p| p.batch(day).cloned()).await.flatten();
+        match batch {
+            Some(batch) => {
+                if let Some(totals) = batch.closed {
+                    return Ok(totals.digest);
+                }
+                if only_look || begin.elapsed() > CLOSE_PATIENCE {
+                    bail!(
+                        "the batch of {} is open: {}",
+                        day.2,
+                        open_reasons(center, day, batch.passed.len()).await
+                    );
+                }
+            }
+            None if only_look || begin.elapsed() > CLOSE_PATIENCE => {
+                bail!("no batch of {} was ever begun", day.2)
+            }
+            None => {}
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn open_reasons(center: &Center, day: DayKey, passed: usize) -> String {
+    let items: Vec<String> = center
+        .handle
+        .ask_all(move |p| p.open_items(day))
+        .await
+        .into_iter()
+        .flatten()
+        .map(|item| {
+            format!(
+                "{} {:?} {} since {}",
+                item.order,
+                item.what,
+                item.amount,
+                crate::clock::at(item.since)
+            )
+        })
+        .collect();
+    format!(
+        "{passed} of {} partition(s) have passed; open: {}",
+        center.handle.partitions(),
+        items.join("; ")
+    )
+}
+
+async fn lines_of(center: &Center, day: DayKey) -> Vec<SettlementLine> {
+    center.handle.ask_all(move |p| p.settlement_lines(day)).await.into_iter().flatten().collect()
+}
+
+/// Compares a day with the bank's file, and journals the outcome.
+async fn compare(
+    center: &Center,
+    day: DayKey,
+    path: &std::path::Path,
+) -> Result<Vec<ExceptionRaised>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let source: [u8; 32] = Sha256::digest(&bytes).into();
+    center
+        .files
+        .keep_clearing(day.1, &source, &bytes)
+        .context("the clearing file could not be kept, so it was not compared")?;
+    let theirs = clearing::parse(&bytes)?;
+    let books = Books {
+        lines: lines_of(center, day).await,
+        neighbours: neighbours(center, day).await?,
+        ended: ended(center).await,
+    };
+    let comparison = reconcile::compare(day.2, &books, &theirs, crate::clock::now());
+    let body = Body::RecordReconciliation {
+        operator: day.0,
+        acquirer: day.1,
+        date: day.2,
+        source,
+        matched: comparison.matched,
+        exceptions: comparison.exceptions.clone(),
+    };
+    let command = internal(&center.handle, Role::Clerk, body)?;
+    center
+        .handle
+        .submit(command, Secrets::default())
+        .await
+        .context("the comparison was not recorded")?;
+    Ok(comparison.exceptions)
+}
+
+async fn neighbours(center: &Center, day: DayKey) -> Result<Vec<SettlementLine>> {
+    let civil: jiff::civil::Date = day.2.to_string().parse()?;
+    let mut lines = Vec::new();
+    for near in [civil.yesterday()?, civil.tomorrow()?] {
+        lines.extend(lines_of(center, (day.0, day.1, date(&near.to_string())?)).await);
+    }
+    Ok(lines)
+}
+
+/// References of payments that ended without money moved.
+async fn ended(center: &Center) -> BTreeMap<Rrn, OrderId> {
+    let found = center
+        .handle
+        .ask_all(|p| {
+            let mut ended = Vec::new();
+            for order in p.orders() {
+                for payment in &order.payments {
+                    if let (PaymentPhase::Ended { .. }, Some(numbers)) =
+                        (&payment.phase, payment.completion.or(payment.authorization))
+                    {
+                        ended.push((numbers.rrn, order.id));
+                    }
+                }
+            }
+            ended
+        })
+        .await;
+    found.into_iter().flatten().collect()
+}
+
+async fn report(
+    center: &Center,
+    day: DayKey,
+    opens: Option<BusinessDate>,
+    digest: [u8; 32],
+    compared: Option<Vec<ExceptionRaised>>,
+) -> Result<SettleReport> {
+    let lines = lines_of(center, day).await;
+    let exceptions: Vec<ExceptionRaised> = match &compared {
+        Some(exceptions) => exceptions.clone(),
+        None => center
+            .handle
+            .ask_all(move |p| {
+                p.exceptions()
+                    .filter(|(d, _)| *d == day)
+                    .map(|(_, e)| e.clone())
+                    .collect::<Vec<_>>()
+            })
+            .await
+            .into_iter()
+            .flatten()
+            .collect(),
+    };
+    let batch = center.handle.ask(day.1.slot(), move |p| p.batch(day).cloned()).await.flatten();
+    let matched = batch.as_ref().and_then(|b| b.reconciled.last().map(|(_, matched)| *matched));
+    let totals = guichet_feeds::file::totals(&lines)
+        .map_err(|e| anyhow::anyhow!("the lines do not add up: {e:?}"))?;
+    let sum = |pick: fn(&(i64, i64)) -> i64| {
+        let parts: Vec<String> = totals
+            .by_currency
+            .iter()
+            .filter_map(|(c, sums)| guichet_engine::money::Money::new(pick(sums), *c).ok())
+            .map(|m| m.to_string())
+            .collect();
+        if parts.is_empty() { "0".to_owned() } else { parts.join(", ") }
+    };
+    let by_rrn: BTreeMap<Rrn, &ExceptionRaised> = exceptions.iter().map(|e| (e.rrn, e)).collect();
+    let state = |line: &SettlementLine| match (by_rrn.get(&line.rrn), matched) {
+        (Some(exception), _) => exception_word(exception.kind).to_owned(),
+        (None, Some(_)) => "matched".to_owned(),
+        (None, None) => "awaiting".to_owned(),
+    };
+    Ok(SettleReport {
+        acquirer: day.1.0,
+        date: day.2.to_string(),
+        opens: opens.map(|d| d.to_string()),
+        file: center.data.settlement().join(name(day.0, day.1, day.2)).display().to_string(),
+        digest: hex::encode(digest),
+        debit: sum(|s| s.0),
+        credit: sum(|s| s.1),
+        lines: lines
+            .iter()
+            .map(|l| LineReport {
+                rrn: l.rrn.to_string(),
+                direction: letter(l.kind),
+                order: l.order.to_string(),
+                amount: l.amount.to_string(),
+                state: state(l),
+            })
+            .collect(),
+        matched,
+        exceptions: exceptions.iter().map(exception).collect(),
+        ledger: ledger(center).await,
+    })
+}
+
+fn exception(e: &ExceptionRaised) -> ExceptionReport {
+    ExceptionReport {
+        kind: exception_word(e.kind).to_owned(),
+        rrn: e.rrn.to_string(),
+        order: e.order.map(|o| o.to_string()),
+        ours: e.ours.map(|m| m.to_string()),
+        theirs: e.theirs.map(|m| m.to_string()),
+        owner: match e.owner {
+            reconcile::OWNER_CLERK => "our clerk",
+            reconcile::OWNER_BANK => "the bank",
+            _ => "the provider",
+        }
+        .to_owned(),
+    }
+}
+
+/// Debits less credits over all accounts and partitions, per currency.
+async fn ledger(center: &Center) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for (account, balance) in center
+        .handle
+        .ask_all(guichet_engine::partition::Partition::balances)
+        .await
+        .into_iter()
+        .flatten()
+    {
+        let sum: &mut i64 = sums.entry(account.currency.to_string()).or_default();
+        *sum =
+            sum.saturating_add(i64::try_from(balance.debit - balance.credit).unwrap_or(i64::MAX));
+    }
+    sums
+}
+
+impl SettleReport {
+    /// The report for people.
+    pub fn text(&self) -> String {
+        let mut table = Table::new(&["reference", "", "order", "amount", "state"]);
+        for line in &self.lines {
+            table.row(vec![
+                line.rrn.clone(),
+                line.direction.to_string(),
+                line.order.clone(),
+                line.amount.clone(),
+                line.state.clone(),
+            ]);
+        }
+        let mut out = format!(
+            "acquirer {}, business date {}: {} line(s), {} to claim, {} to give back\nfile {}\nsha-256 {}\n\n{}",
+            self.acquirer,
+            self.date,
+            self.lines.len(),
+            self.debit,
+            self.credit,
+            self.file,
+            self.digest,
+            table.text("nothing was paid on this date")
+        );
+        if let Some(opens) = &self.opens {
+            out.push_str(&format!("\nfrom here on {opens} is stamped\n"));
+        }
+        match self.matched {
+            Some(matched) => out.push_str(&format!(
+                "\n{matched} matched, {} exception(s)\n",
+                self.exceptions.len()
+            )),
+            None => out.push_str("\nnot compared yet: give the bank's file with --clearing\n"),
+        }
+        if !self.exceptions.is_empty() {
+            let mut table =
+                Table::new(&["exception", "reference", "order", "ours", "theirs", "to act"]);
+            for e in &self.exceptions {
+                table.row(vec![
+                    e.kind.clone(),
+                    e.rrn.clone(),
+                    e.order.clone().unwrap_or_default(),
+                    e.ours.clone().unwrap_or_default(),
+                    e.theirs.clone().unwrap_or_default(),
+                    e.owner.clone(),
+                ]);
+            }
+            out.push_str(&format!("\n{}", table.text("")));
+        }
+        for (currency, sum) in &self.ledger {
+            out.push_str(&format!("\nledger {currency}: debits less credits {sum}\n"));
+        }
+        out
+    }
+}

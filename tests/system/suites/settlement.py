@@ -1,0 +1,71 @@
+"""Cutover, files, and a clearing file with one lost, one doubled, one altered and one late line."""
+
+import csv
+import io
+import json
+
+from world import World, call, command
+
+
+def check_four_exceptions(place):
+    """one lost, one doubled, one altered and one late line give exactly four exceptions"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        terminal = world.terminal()
+        for _ in range(6):
+            terminal.purchase(card, world.book(card))
+        text = call(f"{world.at['bank']}/clearing", raw=True).decode()
+        spoiled = place / "clearing.csv"
+        spoiled.write_text(_spoil(text))
+        settled = json.loads(command("settle", "--data", str(data), "--clearing", str(spoiled), "--json").stdout)
+        kinds = sorted(e["kind"] for e in settled["exceptions"])
+        assert kinds == ["AMOUNT", "DAY-SHIFT", "DUPLICATE", "SHORT"], settled["exceptions"]
+        for exception in settled["exceptions"]:
+            assert exception["owner"] and (exception["ours"] or exception["theirs"]), exception
+        assert len(settled["lines"]) == 6 and set(settled["ledger"].values()) == {0}
+        # Business goes on after the cutover, and the next day has its own file.
+        terminal.purchase(card, world.book(card))
+        second = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        assert second["date"] == settled["opens"] and len(second["lines"]) == 1, second
+        assert second["matched"] is None and second["lines"][0]["state"] == "awaiting"
+        first = command("settle", "--data", str(data), "--date", settled["date"]).stdout
+    assert command("settle", "--data", str(data), "--date", settled["date"]).stdout == first
+
+
+def _spoil(text):
+    rows = list(csv.DictReader(io.StringIO(text)))
+    lines = [r for r in rows if r["record"] != "trailer"]
+    assert len(lines) == 6, text
+    lost, doubled, altered, late, *rest = lines
+    altered["amount_minor"] = str(int(altered["amount_minor"]) + 1)
+    year, month, day = late["business_date"].split("-")
+    late["business_date"] = f"{year}-{month}-{int(day) % 28 + 1:02}"
+    out = [doubled, doubled, altered, late, *rest]
+    trailer = next(r for r in rows if r["record"] == "trailer")
+    trailer["stan"] = str(len(out))
+    trailer["amount_minor"] = str(sum(int(r["amount_minor"]) for r in out))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*out, trailer])
+    return buffer.getvalue()
+
+
+def check_cutover_under_load(place):
+    """a cutover while a payment is under way: every payment on exactly one day"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        terminal = world.terminal()
+        order = world.book(card)
+        terminal.to_pin(card, order)
+        # The day closes while the person types; the payment counts for the next one.
+        first = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        terminal.pin(card["pin"])
+        terminal.take_all()
+        terminal.to_idle()
+        world.wait_state(order["reference"], ["issued"])
+        second = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        assert len(first["lines"]) + len(second["lines"]) == 1, (first, second)
+        assert not set(l["rrn"] for l in first["lines"]) & set(l["rrn"] for l in second["lines"])
