@@ -16,7 +16,7 @@ pub struct FaultInjection {
 }
 
 impl FaultInjection {
-    /// Makes the next `times` effects of this order's actor panic.
+    /// Makes this order's actor panic over the next `times` effects that it is to carry out.
     pub fn panic_in(&self, order: OrderId, times: u32) {
         self.orders.lock().insert(order, times);
     }

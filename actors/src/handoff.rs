@@ -26,7 +26,7 @@ pub(crate) enum Routed {
     Forget(OrderId),
     /// The order was set aside.
     Parked(OrderId),
-    /// The order was set going again: whatever is open is carried out anew.
+    /// The order was set going again; whatever is open follows as effects.
     Unparked(OrderId),
     /// A terminal's link was opened.
     TerminalUp(TerminalId),

@@ -101,9 +101,10 @@ impl Journal for SegmentJournal {
     }
 }
 
-/// The directory of a partition's log inside the journal's directory.
-fn partition_dir(number: u16) -> String {
-    format!("p{number:03}")
+/// The directory of a partition's log inside the journal's directory; readers of a data directory look for the same.
+fn log_dir(journals: &Path, number: u16) -> std::path::PathBuf {
+    let under_data = guichet_journal::partition_dir(Path::new(""), PartitionId(number));
+    journals.join(under_data.file_name().unwrap_or_default())
 }
 
 /// Opens the logs of all partitions in `dir`; the number of partitions is fixed when the directory is made.
@@ -117,7 +118,7 @@ pub fn open_segments(
 ) -> Result<Vec<Box<dyn Journal>>, JournalFault> {
     std::fs::create_dir_all(dir).map_err(JournalFault::Directory)?;
     let mut found = 0u16;
-    while dir.join(partition_dir(found)).is_dir() {
+    while log_dir(dir, found).is_dir() {
         found += 1;
     }
     if found != 0 && found != partitions {
@@ -126,7 +127,7 @@ pub fn open_segments(
     let files: Arc<dyn FileLayer> = Arc::new(DiskFiles);
     (0..partitions)
         .map(|number| {
-            let dir = dir.join(partition_dir(number));
+            let dir = log_dir(dir, number);
             let partition = PartitionId(number);
             let journal =
                 SegmentJournal::open(Arc::clone(&files), &dir, partition, options.clone())?;

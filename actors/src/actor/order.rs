@@ -87,7 +87,9 @@ impl OrderActor {
             OrderMail::Secrets(secrets) => self.keep(secrets, ctx),
             OrderMail::Forget => self.forget(ctx),
             OrderMail::Carry(effect) => {
-                self.shared.config.faults.strike(self.id);
+                if !matches!(effect.intent, Intent::Rest(_)) {
+                    self.shared.config.faults.strike(self.id);
+                }
                 self.carry(effect, ctx);
             }
         }

@@ -79,7 +79,7 @@ impl Router {
         while self.waiting() < WAITING_MAX && self.shared.ports().is_some() {
             let Some(vector) = self.shared.handoffs.take(self.thread) else { break };
             for routed in vector {
-                self.route(routed, ctx);
+                self.route(routed);
             }
         }
         if self.waiting() > 0 && !self.again {
@@ -95,7 +95,7 @@ impl Router {
         self.orders.waiting() + self.terminals.waiting() + self.batches.waiting()
     }
 
-    fn route(&mut self, routed: Routed, ctx: &mut Context<Self>) {
+    fn route(&mut self, routed: Routed) {
         match routed {
             Routed::Secrets { order, secrets } => self.order(order, OrderMail::Secrets(secrets)),
             Routed::Forget(order) => self.order(order, OrderMail::Forget),
@@ -106,7 +106,6 @@ impl Router {
             Routed::Unparked(order) => {
                 self.parked.remove(&order);
                 self.panics.remove(&order);
-                self.rebuild(order, Duration::ZERO, ctx);
             }
             Routed::TerminalUp(terminal) => self.terminal(terminal, TerminalMail::Up),
             Routed::TerminalGone { terminal, revoked } => {
@@ -192,8 +191,8 @@ impl Router {
     }
 
     fn look_later(&mut self, day: DayKey, ctx: &mut Context<Self>) {
-        ctx.run_later(Duration::from_millis(BATCH_LOOK_MS), move |router, ctx| {
-            router.route(Routed::Batch(day), ctx);
+        ctx.run_later(Duration::from_millis(BATCH_LOOK_MS), move |router, _| {
+            router.route(Routed::Batch(day));
         });
     }
 }

@@ -314,11 +314,12 @@ impl PartitionLoop {
                 self.pending.releases.push(Release::Place(note));
             }
             self.state.evolve(event);
-            for intent in self.state.intents(event) {
-                self.release_intent(Some(cause), intent);
-            }
+            // The news first: an order that is set going again is to take the effects that follow.
             if let Some(news) = news(event) {
                 self.pending.releases.push(Release::Route(news));
+            }
+            for intent in self.state.intents(event) {
+                self.release_intent(Some(cause), intent);
             }
             if let Event::Order(order, _) = event {
                 self.pending.changed.insert(*order);

@@ -66,7 +66,7 @@ async fn a_full_inbox_is_busy_and_what_was_accepted_stands() {
     let store = MemoryStore::new(1);
     let gated = |inner| Box::new(Gated { inner, gate: Arc::clone(&gate) }) as Box<dyn Journal>;
     let journals = store.journals().into_iter().map(gated).collect();
-    let world = World::with_journals(1, store.clone(), journals);
+    let world = World::with_journals(store.clone(), journals);
     gate.set(true);
     let count = 3 * guichet_actors::limits::INBOX_COMMANDS_MAX as u32;
     let until = world.center.now().plus_us(1_000_000_000);
@@ -101,7 +101,7 @@ async fn nothing_is_seen_before_it_is_durable() {
     let store = MemoryStore::new(1);
     let gated = |inner| Box::new(Gated { inner, gate: Arc::clone(&gate) }) as Box<dyn Journal>;
     let journals = store.journals().into_iter().map(gated).collect();
-    let world = World::with_journals(1, store.clone(), journals);
+    let world = World::with_journals(store.clone(), journals);
     world.begin().await;
     gate.set(true);
     let (placed, read, again) = {
@@ -141,7 +141,7 @@ async fn the_segment_log_brings_everything_back_and_keeps_its_number_of_partitio
     let dir = tempfile::tempdir().expect("a directory");
     let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
     let journals = open_segments(dir.path(), 2, &options).expect("made");
-    let mut world = World::with_journals(2, MemoryStore::new(2), journals);
+    let mut world = World::with_journals(MemoryStore::new(2), journals);
     world.begin().await;
     world.place(1, &[Authority::Allotted, Authority::Live]).await.expect("placed");
     world.until_held(1).await;

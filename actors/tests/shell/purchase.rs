@@ -47,8 +47,7 @@ async fn an_order_is_found_by_reference_card_and_place() {
     let view = center.terminal(TERMINAL).await.expect("registered");
     assert!(view.connected && view.key == Some([4; 32]));
     assert_eq!(center.terminals().await, [view]);
-    // The push is told after the hold is durable; it comes as soon as the actor had its turn.
-    world.until(1, "pushed", |_| world.terminals.pushed(order_id(1)) == Some(true)).await;
+    world.until_pushed(1).await;
     world.center.shutdown().await;
 }
 
@@ -99,7 +98,7 @@ async fn what_the_bank_did_is_not_known_and_ends_without_charge_then_a_second_sw
             world.swipe(1).await.expect("begins");
             let order = world.until(1, "asked for the PIN", crate::world::awaits_pin).await;
             world.bank.play(plays[1]);
-            enter_pin(&world, order.payments[0].session).await;
+            enter_pin(&world, &order, 0).await;
         } else {
             world.bank.play(plays[0]);
             world.swipe(1).await.expect("begins");
@@ -119,14 +118,39 @@ async fn what_the_bank_did_is_not_known_and_ends_without_charge_then_a_second_sw
     }
 }
 
-async fn enter_pin(world: &World, session: guichet_engine::ids::SessionId) {
-    let body = Body::EnterPin {
-        order: order_id(1),
-        payment: guichet_engine::ids::PaymentNo(0),
-        pin_try: 1,
-        session,
+#[tokio::test]
+async fn a_wrong_pin_is_asked_again_and_a_decline_ends_the_payment() {
+    let mut world = World::open(2).await;
+    world.place(1, &BOTH).await.expect("placed");
+    world.until_held(1).await;
+    world.bank.play([Play::Decline]);
+    world.swipe(1).await.expect("begins");
+    let declined = |o: &guichet_engine::order::Order| {
+        let over = PaymentEnd::Declined(guichet_engine::ids::ResponseCode(*b"05"));
+        is_held(o) && o.payments.iter().any(|p| p.phase == PaymentPhase::Ended { why: over })
     };
-    let command = world.command(0x77, Role::Terminal, u64::from(TERMINAL.0), body);
+    world.until(1, "declined", declined).await;
+    world.terminals.behave(Manners { no_pin: true, ..Manners::default() });
+    world.swipe(1).await.expect("begins again");
+    let order = world.until(1, "asked for the PIN", crate::world::awaits_pin).await;
+    world.bank.play([Play::WrongPin, Play::WrongPin]);
+    // The person of this terminal enters the second and third PIN without being told to.
+    world.terminals.behave(Manners::default());
+    enter_pin(&world, &order, 1).await;
+    let order = world.until_closed(1).await;
+    assert_eq!(order.payments[1].tries.len(), 3);
+    world.check_sold(2).await;
+    world.center.shutdown().await;
+}
+
+async fn enter_pin(world: &World, order: &guichet_engine::order::Order, payment: u8) {
+    let body = Body::EnterPin {
+        order: order.id,
+        payment: guichet_engine::ids::PaymentNo(payment),
+        pin_try: 1,
+        session: order.payments[usize::from(payment)].session,
+    };
+    let command = world.command(0x79, Role::Terminal, u64::from(TERMINAL.0), body);
     let pin = guichet_ports::secret::PinEntry { ksn: [1; 12], block: [2; 16] };
     let secrets = Secrets { swipe: None, pin: Some(pin) };
     world.center.submit(command, secrets).await.expect("taken");
@@ -171,7 +195,7 @@ async fn a_jam_or_a_lost_terminal_gives_the_money_back() {
         world.swipe(1).await.expect("begins");
         let order = world.until(1, "asked for the PIN", crate::world::awaits_pin).await;
         world.terminals.behave(manners);
-        enter_pin(&world, order.payments[0].session).await;
+        enter_pin(&world, &order, 0).await;
         world.until_closed(1).await;
         assert_eq!(world.bank.net(), 0, "{manners:?}");
         assert!(world.terminals.printed().is_empty());

@@ -31,7 +31,7 @@ async fn an_order_whose_actor_panicked_is_rebuilt_and_others_go_on() {
 async fn a_payment_whose_actor_panicked_charges_nothing_and_can_be_made_again() {
     let mut world = World::open(2).await;
     world.place(1, &LINES).await.expect("placed");
-    world.until_held(1).await;
+    world.until_pushed(1).await;
     world.faults.panic_in(order_id(1), 1);
     world.swipe(1).await.expect("begins");
     let over = |o: &guichet_engine::order::Order| !o.payments.is_empty() && is_held(o);
@@ -48,8 +48,8 @@ async fn an_order_that_panics_again_and_again_is_parked_until_somebody_unparks_i
     let mut world = World::open(2).await;
     world.place(1, &LINES).await.expect("placed");
     world.place(2, &LINES).await.expect("placed");
-    world.until_held(1).await;
-    world.until_held(2).await;
+    world.until_pushed(1).await;
+    world.until_pushed(2).await;
     world.faults.panic_in(order_id(1), u32::MAX);
     world.swipe(1).await.expect("begins");
     let parked = world.until(1, "parked", |order| order.parked.is_some()).await;

@@ -39,7 +39,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The network. What is outside the shell outlives its restarts.
 pub struct World {
-    pub partitions: u16,
     pub store: MemoryStore,
     pub clock: Arc<Clock>,
     pub faults: Arc<FaultInjection>,
@@ -67,26 +66,30 @@ impl World {
     pub async fn open(partitions: u16) -> Self {
         let world = Self::closed(partitions);
         world.begin().await;
+        world.until_quiet().await;
         world
+    }
+
+    /// Waits until nothing is open, not even a message between partitions.
+    pub async fn until_quiet(&self) {
+        let deadline = Moment::now() + PATIENCE;
+        while !self.center.outstanding().await.is_empty() {
+            assert!(Moment::now() < deadline, "something stays open");
+        }
     }
 
     /// A network in which nothing was said yet.
     pub fn closed(partitions: u16) -> Self {
         let store = MemoryStore::new(partitions);
-        Self::with_journals(partitions, store.clone(), store.journals())
+        Self::with_journals(store.clone(), store.journals())
     }
 
     /// The same over journals of the test's own.
-    pub fn with_journals(
-        partitions: u16,
-        store: MemoryStore,
-        journals: Vec<Box<dyn Journal>>,
-    ) -> Self {
+    pub fn with_journals(store: MemoryStore, journals: Vec<Box<dyn Journal>>) -> Self {
         let clock = Arc::new(Clock::system());
         let faults = Arc::new(FaultInjection::default());
         let center = Engine::start(config(&clock, &faults), journals).expect("the shell starts");
         let world = Self {
-            partitions,
             store,
             clock,
             faults,
@@ -259,7 +262,7 @@ impl World {
                     return order;
                 }
                 known = order.version;
-                assert!(Moment::now() < deadline, "not {what}: {order:#?}");
+                assert!(Moment::now() < deadline, "not {what}: {}", brief(&order));
             }
             assert!(Moment::now() < deadline, "not {what}: no order");
         }
@@ -270,7 +273,18 @@ impl World {
     }
 
     pub async fn until_closed(&self, n: u64) -> Arc<Order> {
-        self.until(n, "closed", |order| order.closed).await
+        // The receipt is reported when all else is over already.
+        let receipt = |p: &guichet_engine::order::Payment| {
+            p.receipt.is_some() || !matches!(p.phase, PaymentPhase::Completed { .. })
+        };
+        self.until(n, "closed", |o| o.closed && o.payments.iter().all(receipt)).await
+    }
+
+    /// Waits until the order is held and its actor has told the terminals of its place, so that it has nothing to do.
+    pub async fn until_pushed(&self, n: u64) {
+        self.until_held(n).await;
+        let pushed = |_: &Order| self.terminals.pushed(order_id(n)) == Some(true);
+        self.until(n, "pushed", pushed).await;
     }
 
     /// Whether debits equal credits and nothing is owed to customers or pending.
@@ -337,4 +351,12 @@ pub fn awaits_pin(order: &Order) -> bool {
 /// The entity of an order, as commands name it.
 pub fn entity(n: u64) -> Entity {
     Entity::Order(order_id(n))
+}
+
+/// Where an order stands, in few words.
+pub fn brief(order: &Order) -> String {
+    let lines: Vec<_> = order.lines.iter().map(|l| (&l.phase, l.service, l.provider)).collect();
+    let payments: Vec<_> = order.payments.iter().map(|p| (&p.phase, p.receipt)).collect();
+    let (version, closed, parked) = (order.version, order.closed, order.parked);
+    format!("version {version} closed {closed} parked {parked:?} {lines:?} {payments:?}")
 }
