@@ -109,9 +109,8 @@ impl Center {
         };
         let vault = Arc::new(open_vault(&config, &data)?);
         let operator = OperatorId(config.operator.id);
-        let handle =
-            Engine::start(EngineConfig::new(operator), journals)
-                .context("the engine could not be started")?;
+        let handle = Engine::start(EngineConfig::new(operator), journals)
+            .context("the engine could not be started")?;
         let currency =
             Currency::from_alpha(&config.currency).context("the currency is not known")?;
         let files = FileStore::new(&data.settlement(), currency);

@@ -102,6 +102,21 @@ pub struct Sandbox {
     pub gtfs: Option<PathBuf>,
 }
 
+/// What a variable may set; others (`GUICHET_LOG`, `GUICHET_DATA`) mean something else.
+const SECTIONS: [&str; 11] = [
+    "partitions",
+    "hold_minutes",
+    "currency",
+    "web_burst",
+    "web_per_minute",
+    "operator",
+    "web",
+    "terminals",
+    "acquirers",
+    "providers",
+    "sandbox",
+];
+
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
@@ -139,7 +154,9 @@ impl Config {
                 .with_context(|| format!("cannot read the configuration {}", file.display()))?;
             figment = figment.merge(Toml::file(file));
         }
-        figment.merge(Env::prefixed("GUICHET_").split("__")).extract().context(
+        let settings = Env::prefixed("GUICHET_")
+            .filter(|key| SECTIONS.iter().any(|s| key == s || key.starts_with(&format!("{s}__"))));
+        figment.merge(settings.split("__")).extract().context(
             "the configuration is not usable; `guichet up --print-config` shows one that is",
         )
     }

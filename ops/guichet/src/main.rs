@@ -261,7 +261,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Terminal(terminal) => {
             on_system(async |_| sandbox::terminal(kiosk_config(terminal)?).await)?
         }
-        Verb::TerminalSteps => println!("{}", serde_json::to_string(&guichet_kiosk::crash_points())?),
+        Verb::TerminalSteps => {
+            println!("{}", serde_json::to_string(&guichet_kiosk::crash_points())?)
+        }
         Verb::RegisterTerminal(r) => on_system(async |_| register_command(r).await)?,
         Verb::Sandbox(twin) => on_system(async |_| sandbox::run(twin).await)?,
         Verb::Demo(d) => {

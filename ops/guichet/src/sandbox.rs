@@ -162,7 +162,8 @@ pub fn kiosk_config(t: crate::Terminal) -> Result<KioskConfig> {
 
 /// Runs a terminal until it is told to stop.
 pub async fn terminal((config, with_stdin): (KioskConfig, bool)) -> Result<()> {
-    let terminal = guichet_kiosk::start(config).await.context("the terminal could not be started")?;
+    let terminal =
+        guichet_kiosk::start(config).await.context("the terminal could not be started")?;
     ready(&json!({ "screen_addr": terminal.screen_addr.to_string() }));
     told_to_stop(with_stdin).await;
     terminal.stop().await.context("the terminal did not stop cleanly")
