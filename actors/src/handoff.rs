@@ -21,7 +21,7 @@ pub(crate) enum Routed {
     /// Secrets of an accepted command, before the effects that need them.
     Secrets { order: OrderId, secrets: Secrets },
     /// An effect to carry out.
-    Effect(Effect),
+    Effect(Box<Effect>),
     /// The order's payment needs its secrets no more.
     Forget(OrderId),
     /// The order was set aside.

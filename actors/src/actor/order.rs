@@ -30,7 +30,7 @@ pub(crate) enum OrderMail {
     /// Secrets of an accepted command.
     Secrets(Secrets),
     /// Carry this out.
-    Carry(Effect),
+    Carry(Box<Effect>),
     /// The payment needs its secrets no more.
     Forget,
 }
@@ -90,7 +90,7 @@ impl OrderActor {
                 if !matches!(effect.intent, Intent::Rest(_)) {
                     self.shared.config.faults.strike(self.id);
                 }
-                self.carry(effect, ctx);
+                self.carry(*effect, ctx);
             }
         }
     }

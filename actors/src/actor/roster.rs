@@ -8,7 +8,6 @@ use std::rc::Rc;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler, Message};
 
-use super::router::{Router, Wake};
 use crate::meters;
 
 /// What router and actor both know of an actor's mailbox; they live on one thread.
@@ -34,7 +33,7 @@ pub(crate) struct Presence<K: Copy> {
     kind: &'static str,
     load: Rc<Load>,
     deaths: Deaths<K>,
-    router: Addr<Router>,
+    wake: Rc<dyn Fn()>,
 }
 
 impl<K: Copy> Presence<K> {
@@ -61,8 +60,7 @@ impl<K: Copy> Drop for Presence<K> {
         if let Ok(mut deaths) = self.deaths.try_borrow_mut() {
             deaths.push(Death { key: self.key, life: self.life, clean });
         }
-        // A full mailbox holds a wake already; a router that is gone keeps no roster.
-        drop(self.router.try_send(Wake));
+        (self.wake)();
     }
 }
 
@@ -80,7 +78,7 @@ pub(crate) struct Roster<K: Copy, A: Actor, M> {
     waiting_count: usize,
     deaths: Deaths<K>,
     next_life: u64,
-    router: Addr<Router>,
+    wake: Rc<dyn Fn()>,
 }
 
 impl<K, A, M> Roster<K, A, M>
@@ -90,7 +88,7 @@ where
     M: Message<Result = ()> + Send + 'static,
     Context<A>: ToEnvelope<A, M>,
 {
-    pub(crate) fn new(kind: &'static str, router: Addr<Router>) -> Self {
+    pub(crate) fn new(kind: &'static str, wake: Rc<dyn Fn()>) -> Self {
         Self {
             kind,
             alive: HashMap::new(),
@@ -98,7 +96,7 @@ where
             waiting_count: 0,
             deaths: Rc::default(),
             next_life: 1,
-            router,
+            wake,
         }
     }
 
@@ -157,7 +155,7 @@ where
             kind: self.kind,
             load: Rc::clone(&load),
             deaths: Rc::clone(&self.deaths),
-            router: self.router.clone(),
+            wake: Rc::clone(&self.wake),
         };
         meters::actor_alive(self.kind, 1.0);
         let place = Place { addr: spawn(presence), life, load };
@@ -200,5 +198,110 @@ where
             }
         }
         fallen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::ActorContext;
+
+    use super::*;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    enum Mail {
+        Note(u32),
+        Leave,
+        Fall,
+    }
+
+    struct Clerk {
+        presence: Presence<u8>,
+        seen: Rc<RefCell<Vec<u32>>>,
+    }
+
+    impl Actor for Clerk {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Mail> for Clerk {
+        type Result = ();
+
+        fn handle(&mut self, mail: Mail, ctx: &mut Context<Self>) {
+            self.presence.took();
+            match mail {
+                Mail::Note(n) => self.seen.borrow_mut().push(n),
+                Mail::Leave => {
+                    self.presence.leave();
+                    ctx.stop();
+                }
+                Mail::Fall => ctx.terminate(),
+            }
+        }
+    }
+
+    struct Office {
+        roster: Roster<u8, Clerk, Mail>,
+        seen: Rc<RefCell<Vec<u32>>>,
+        woken: Rc<tokio::sync::Notify>,
+    }
+
+    impl Office {
+        fn new() -> Self {
+            let woken = Rc::new(tokio::sync::Notify::new());
+            let bell = Rc::clone(&woken);
+            let roster = Roster::new("clerk", Rc::new(move || bell.notify_one()));
+            Self { roster, seen: Rc::default(), woken }
+        }
+
+        fn hire(seen: &Rc<RefCell<Vec<u32>>>, presence: Presence<u8>) -> Addr<Clerk> {
+            let seen = Rc::clone(seen);
+            Clerk::create(|ctx| {
+                ctx.set_mailbox_capacity(2);
+                Clerk { presence, seen }
+            })
+        }
+
+        fn send(&mut self, mail: Mail) {
+            let seen = Rc::clone(&self.seen);
+            self.roster.send(1, mail, |presence| Self::hire(&seen, presence));
+        }
+
+        fn again(&mut self) {
+            let seen = Rc::clone(&self.seen);
+            self.roster.again(|_, presence| Self::hire(&seen, presence));
+        }
+    }
+
+    #[actix::test]
+    async fn a_full_mailbox_loses_nothing_and_keeps_the_order() {
+        let mut office = Office::new();
+        for n in 0..50 {
+            office.send(Mail::Note(n));
+        }
+        assert!(office.roster.waiting() > 40, "the mailbox has a bound");
+        while office.roster.waiting() > 0 {
+            tokio::task::yield_now().await;
+            office.again();
+        }
+        while office.seen.borrow().len() < 50 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*office.seen.borrow(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[actix::test]
+    async fn one_who_falls_is_told_of_and_one_who_leaves_is_not() {
+        for (mail, fallen) in [(Mail::Leave, vec![]), (Mail::Fall, vec![1])] {
+            let mut office = Office::new();
+            office.send(mail);
+            office.woken.notified().await;
+            assert_eq!(office.roster.bury(), fallen);
+            office.send(Mail::Note(7));
+            while office.seen.borrow().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(*office.seen.borrow(), [7], "a fresh one took it");
+        }
     }
 }

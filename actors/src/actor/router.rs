@@ -1,6 +1,7 @@
 //! The router of one actor thread: takes vectors of effects and hands each to the actor whose it is.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,12 +49,14 @@ impl Actor for Router {
 impl Router {
     pub(crate) fn new(shared: Arc<Shared>, thread: usize, ctx: &mut Context<Self>) -> Self {
         let address = ctx.address();
+        // A full mailbox holds a wake already; a router that is gone keeps no roster.
+        let wake: Rc<dyn Fn()> = Rc::new(move || drop(address.try_send(Wake)));
         Self {
             shared,
             thread,
-            orders: Roster::new("order", address.clone()),
-            terminals: Roster::new("terminal", address.clone()),
-            batches: Roster::new("settlement_batch", address),
+            orders: Roster::new("order", Rc::clone(&wake)),
+            terminals: Roster::new("terminal", Rc::clone(&wake)),
+            batches: Roster::new("settlement_batch", wake),
             panics: HashMap::new(),
             parked: HashSet::new(),
             again: false,
@@ -119,7 +122,7 @@ impl Router {
         }
     }
 
-    fn effect(&mut self, effect: Effect) {
+    fn effect(&mut self, effect: Box<Effect>) {
         let order = match &effect.intent {
             Intent::Provider(asked) => asked.hold.order,
             Intent::Bank(asked) => asked.order,
@@ -185,7 +188,7 @@ impl Router {
         };
         ctx.spawn(open.into_actor(self).map(|effects, router, _| {
             for effect in effects {
-                router.effect(effect);
+                router.effect(Box::new(effect));
             }
         }));
     }

@@ -23,7 +23,7 @@ use crate::shell::Shared;
 #[rtype(result = "()")]
 pub(crate) enum TerminalMail {
     /// Tell the terminal this.
-    Tell(Effect),
+    Tell(Box<Effect>),
     /// Its link was opened.
     Up,
     /// Its link was closed, or is to be.

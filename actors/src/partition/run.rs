@@ -337,7 +337,9 @@ impl PartitionLoop {
             intent @ (Intent::Provider(_)
             | Intent::Bank(_)
             | Intent::Terminal(_)
-            | Intent::Rest(_)) => Release::Route(Routed::Effect(Effect { cause, intent })),
+            | Intent::Rest(_)) => {
+                Release::Route(Routed::Effect(Box::new(Effect { cause, intent })))
+            }
         });
     }
 
