@@ -127,7 +127,7 @@ class World:
 
     # What a person does.
 
-    def card(self, behaviour="good"):
+    def card(self, behaviour="approved"):
         cards = call(f"{self.at['bank']}/cards")["cards"]
         return next(c for c in cards if c["behaviour"] == behaviour)
 

@@ -176,7 +176,7 @@ impl<'a> Player<'a> {
             .context("the bank twin lists no cards")?;
         let good = list
             .iter()
-            .find(|c| c["behaviour"] == "good")
+            .find(|c| c["behaviour"] == "approved")
             .or_else(|| list.first())
             .context("the bank twin has no card")?;
         Ok(Card { pan: text(good, "pan")?, track2: text(good, "track2")?, pin: text(good, "pin")? })

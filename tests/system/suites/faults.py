@@ -169,7 +169,7 @@ def check_cards_refused(place):
         terminal = world.terminal()
         behaviours = {c["behaviour"]: c for c in __import__("world").call(f"{world.at['bank']}/cards")["cards"]}
         for behaviour, card in behaviours.items():
-            if behaviour in ("good", "good_credit", "foreign") or "good" in behaviour:
+            if behaviour == "approved":
                 continue
             order = world.book(card)
             state = terminal.to_pin(card, order)
