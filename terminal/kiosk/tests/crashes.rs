@@ -17,7 +17,7 @@ use world::{Devices, PATIENCE, Screen, TRACK2, config};
 /// Tells the child what to run; without it, the child's test has nothing to do.
 const CHILD: &str = "GUICHET_KIOSK_CRASH_CHILD";
 /// Cases that run side by side.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 /// Steps that each ticket goes through.
 const PER_TICKET: [&str; 10] = [
     "issue_received",
