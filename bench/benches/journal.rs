@@ -90,7 +90,7 @@ fn batch(commands: u64) -> Batch {
 /// Prints the table of pairs; true when the median keeps its target.
 fn pairs(dir: &Path, rounds: u64) -> bool {
     println!("\njournal append against raw write, both with one fdatasync, {rounds} pairs each");
-    println!("{}\n\n{HEADING}", Topology::of(dir));
+    println!("{}; one process, one thread, no network\n\n{HEADING}", Topology::of(dir));
     let mut kept = true;
     for bytes in [512, 4 * 1024, 32 * 1024] {
         let place = tempfile::tempdir_in(dir).expect("make a directory");

@@ -45,7 +45,7 @@ impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}, {} processors, {} MiB; Linux {}; {}; {}; one process, one thread, no network",
+            "{}, {} processors, {} MiB; Linux {}; {}; {}",
             self.processor,
             self.processors,
             self.memory_mib,
