@@ -147,7 +147,7 @@ fn wire_lines(data: &DataDir, found: &select::Found, lines: &mut Vec<TimelineLin
         let arrow = if record.outbound { "→" } else { "←" };
         let told = describe::Told {
             part: "wire",
-            text: format!("{arrow} {} {}", record.mti, record.masked),
+            text: format!("{arrow} {}", record.masked),
         };
         lines.push(line(Instant(record.at_us), None, told, record.correlation.clone()));
     }

@@ -119,8 +119,8 @@ async function papers(t) {
 async function pad(t) {
   const state = await call("devices/" + t.id + "/state");
   const p = state["pin-pad"];
-  const text = p.display || p.text || "";
-  $("#t" + t.id + " .pad output").textContent = (typeof text === "string" ? text : JSON.stringify(text)) + (p.digits ? " " + "•".repeat(p.digits) : "");
+  const lines = [p.display || p.text || ""].flat().filter(Boolean);
+  $("#t" + t.id + " .pad output").textContent = lines.join("\n") + (p.digits ? " " + "•".repeat(p.digits) : "");
 }
 
 async function look() {
