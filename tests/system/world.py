@@ -1,5 +1,6 @@
 """The running system as a test sees it: processes, HTTP, and the moves a person can make."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -49,7 +50,7 @@ def until(look, what, patience=PATIENCE_S):
             found = look()
             if found:
                 return found
-        except (OSError, Refused) as error:
+        except (OSError, http.client.HTTPException, Refused) as error:
             last = error
         time.sleep(0.05)
     raise AssertionError(f"not seen in {patience} s: {what} (last: {last})")

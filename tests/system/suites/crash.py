@@ -4,11 +4,15 @@ The twins live on as processes of their own, as a bank and a printer would. Afte
 again; then the person has ticket and charge, or neither and the hold is released or still theirs.
 """
 
+import http.client
 import json
 import pathlib
 import socket
 
 from world import Process, Refused, Terminal, World, call, command, until
+
+# What a person's calls meet when the process goes away under them.
+GONE = (Refused, OSError, AssertionError, http.client.HTTPException)
 
 ZMK = "0123456789ABCDEFFEDCBA9876543210"
 
@@ -177,7 +181,7 @@ def check_center(place):
                 references.append(order["reference"])
                 world.attempt(card, order)
                 crashed = not world.center.alive()
-            except (Refused, OSError, AssertionError):
+            except GONE:
                 crashed = not world.center.alive()
                 if not crashed:
                     raise
@@ -223,7 +227,7 @@ def check_terminal(place):
                 try:
                     world.attempt(card, order)
                     crashed = not world.terminal_process.alive()
-                except (Refused, OSError, AssertionError):
+                except GONE:
                     crashed = not world.terminal_process.alive()
                     if not crashed:
                         raise

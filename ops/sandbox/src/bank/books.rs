@@ -466,7 +466,7 @@ impl Books {
     }
 
     fn refund(&mut self, request: &Request, moment: &Moment) -> Decision {
-        let Some(at) = self.original(request, &[Ask::Complete, Ask::Pay]) else {
+        let Some(at) = self.refunded(request) else {
             return self.decline(request, moment, "25");
         };
         let original = self.transactions[at].clone();
@@ -554,6 +554,18 @@ impl Books {
     fn account_of(&mut self, pan: &str) -> Option<&mut Account> {
         let id = &self.cards.get(pan)?.account;
         self.accounts.get_mut(id)
+    }
+
+    /// The payment that a refund points to: same terminal, STAN and approval. A refund has a reference of its own.
+    fn refunded(&self, request: &Request) -> Option<usize> {
+        let stan = request.original_stan.as_ref()?;
+        let found = self.by_stan.get(&(request.terminal.clone(), stan.clone()))?;
+        found.iter().rev().copied().find(|at| {
+            let transaction = &self.transactions[*at];
+            [Ask::Complete, Ask::Pay].contains(&transaction.ask)
+                && request.auth_code.as_ref().is_none_or(|auth| *auth == transaction.auth_code)
+                && request.original_mti.as_ref().is_none_or(|mti| *mti == transaction.mti)
+        })
     }
 
     /// The message that a request points to: same terminal, STAN and RRN.
