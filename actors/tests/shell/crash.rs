@@ -22,6 +22,7 @@ async fn insist_on_a_ticket(world: &mut World) -> bool {
             return true;
         }
         let Some(order) = world.center.order_after(order_id(1), known, 30).await else {
+            assert!(Moment::now() < deadline, "hung: there is no order");
             match world.place(1, &LINES).await {
                 Ok(_) | Err(Refused::Stopped) => continue,
                 Err(refused) => panic!("the order is refused: {refused}"),
@@ -108,5 +109,25 @@ async fn a_failed_append_stops_its_partition_and_no_other() {
     use guichet_actors::PartitionState::{JournalFailed, Running};
     assert_eq!(states, [JournalFailed, Running]);
     assert!(world.center.terminal(crate::world::TERMINAL).await.is_some() || states[1] == Running);
+    world.center.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_bank_message_without_answer_is_in_doubt_at_once_after_a_restart_and_never_sent_again() {
+    let mut world = World::open(2).await;
+    world.place(1, &LINES).await.expect("placed");
+    world.until_held(1).await;
+    world.bank.play([crate::peers::Play::TakeAndHang]);
+    world.swipe(1).await.expect("begins");
+    world.until(1, "authorized at the bank", |_| world.bank.held() > 0).await;
+    world.restart().await;
+    // The clock stands still: no time-out could have ended it.
+    let over = |o: &guichet_engine::order::Order| !o.payments.is_empty() && is_held(o);
+    world.until(1, "reversed", over).await;
+    assert_eq!((world.bank.held(), world.bank.net(), world.bank.most_repeated()), (0, 0, 1));
+    world.check_books(0).await;
+    world.swipe(1).await.expect("begins again");
+    world.until_closed(1).await;
+    world.check_sold(LINES.len()).await;
     world.center.shutdown().await;
 }

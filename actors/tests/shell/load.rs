@@ -19,6 +19,8 @@ use crate::world::{OPERATOR, World, order_id};
 struct Gate {
     shut: Mutex<bool>,
     opened: Condvar,
+    /// An append stands before the shut gate.
+    reached: tokio::sync::Notify,
 }
 
 impl Gate {
@@ -41,6 +43,7 @@ impl Journal for Gated {
     fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
         let mut shut = self.gate.shut.lock();
         while *shut {
+            self.gate.reached.notify_one();
             self.gate.opened.wait(&mut shut);
         }
         drop(shut);
@@ -103,6 +106,7 @@ async fn nothing_is_seen_before_it_is_durable() {
     let journals = store.journals().into_iter().map(gated).collect();
     let world = World::with_journals(store.clone(), journals);
     world.begin().await;
+    world.until_quiet().await;
     gate.set(true);
     let (placed, read, again) = {
         let read = world.center.order(order_id(1));
@@ -110,8 +114,9 @@ async fn nothing_is_seen_before_it_is_durable() {
     };
     let mut all = Box::pin(async { tokio::join!(placed, read, again) });
     // Polled once, so that all three wait in the partition; none may be ready.
-    let pending = futures_util::poll!(all.as_mut()).is_pending();
-    assert!(pending);
+    assert!(futures_util::poll!(all.as_mut()).is_pending());
+    gate.reached.notified().await;
+    assert!(futures_util::poll!(all.as_mut()).is_pending(), "no answer leaves");
     assert!(world.provider.bookings.lock().is_empty(), "no effect leaves");
     gate.set(false);
     let (placed, read, again) = all.await;

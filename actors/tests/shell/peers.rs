@@ -40,6 +40,8 @@ pub enum Play {
     Decline,
     /// Panics.
     Panic,
+    /// Takes it and never answers.
+    TakeAndHang,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl BankBooks {
             Some(Play::LoseRequest) => BankOutcome::InDoubt,
             Some(Play::WrongPin) => BankOutcome::No { code: ResponseCode(*b"55"), retry_pin: true },
             Some(Play::Decline) => BankOutcome::No { code: ResponseCode(*b"05"), retry_pin: false },
-            Some(Play::TakeAndLoseAnswer) => {
+            Some(Play::TakeAndLoseAnswer | Play::TakeAndHang) => {
                 take(self);
                 BankOutcome::InDoubt
             }
@@ -134,6 +136,7 @@ impl BankPort for TestBank {
 
     fn exchange(&self, request: BankRequest) -> Later<BankOutcome> {
         let mut books = self.books.lock();
+        let hangs = books.plays.front() == Some(&Play::TakeAndHang);
         let outcome = match request.intent.op {
             BankOp::Authorize { numbers, amount, .. } => {
                 assert!(request.swipe.is_some(), "an authorization carries the swipe");
@@ -160,6 +163,9 @@ impl BankPort for TestBank {
                 yes()
             }
         };
+        if hangs {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(std::future::ready(outcome))
     }
 }
