@@ -8,6 +8,7 @@ import http.client
 import json
 import pathlib
 import socket
+import subprocess
 
 from world import Process, Refused, Terminal, World, call, command, until
 
@@ -161,8 +162,13 @@ def _once(world):
     assert len(jobs) == len(set(jobs)), jobs
 
 
-def _price(world):
-    return None
+def _ended(process):
+    """Whether it has ended, or does within a moment: a broken connection is seen before the process is gone."""
+    try:
+        process.child.wait(5)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def check_center(place):
@@ -182,7 +188,7 @@ def check_center(place):
                 world.attempt(card, order)
                 crashed = not world.center.alive()
             except GONE:
-                crashed = not world.center.alive()
+                crashed = _ended(world.center)
                 if not crashed:
                     raise
             world.start_center()
@@ -228,7 +234,7 @@ def check_terminal(place):
                     world.attempt(card, order)
                     crashed = not world.terminal_process.alive()
                 except GONE:
-                    crashed = not world.terminal_process.alive()
+                    crashed = _ended(world.terminal_process)
                     if not crashed:
                         raise
                 world.start_terminal()
