@@ -151,6 +151,12 @@ pub fn keyed_ids(secret: &[u8; 32], key: &str) -> KeyedIds {
     }
 }
 
+/// A seal of a text that only this site can make, as 64 hexadecimal digits.
+#[must_use]
+pub fn keyed_text(secret: &[u8; 32], what: &str, text: &str) -> String {
+    hex::encode(mac(secret, what, text.as_bytes()))
+}
+
 /// A digest of what a client said.
 #[must_use]
 pub fn fingerprint(secret: &[u8; 32], body: &[u8]) -> [u8; 16] {

@@ -1,11 +1,15 @@
 //! The booking center (parts 7 and 10): the web site and the JSON API.
 
 pub mod api;
+mod assets;
 pub mod booking;
 pub mod language;
 pub mod limiter;
 pub mod problem;
 pub mod server;
+pub mod site;
+pub mod text;
+pub mod trace;
 
 pub use booking::Desk;
 pub use server::{Readiness, WebConfig, WebError, serve};

@@ -74,7 +74,11 @@ pub fn serve(
     let app = web::Data::new(App { desk, config, limiter, readiness, metrics });
     let listen = |source| WebError::Listen { address, source };
     let server = HttpServer::new(move || {
-        ActixApp::new().app_data(app.clone()).wrap(headers()).configure(configure)
+        ActixApp::new()
+            .app_data(app.clone())
+            .wrap(headers())
+            .wrap(actix_web::middleware::from_fn(crate::trace::log))
+            .configure(configure)
     })
     .workers(workers)
     .disable_signals()
@@ -129,5 +133,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .route("/livez", web::get().to(livez))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics_page))
-        .configure(crate::api::configure);
+        .configure(crate::api::configure)
+        .configure(crate::site::configure);
 }

@@ -27,7 +27,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const SEE_ALL: &[&str] = &["guichet", "guichet-bench", "guichet-system-tests"];
 
 /// What may never become a dependency of the pure engine.
-const ENGINE_FORBIDDEN: &[&str] = &["tokio", "actix", "serde", "rand", "getrandom", "tracing", "log"];
+const ENGINE_FORBIDDEN: &[&str] =
+    &["tokio", "actix", "serde", "rand", "getrandom", "tracing", "log"];
 
 fn metadata() -> cargo_metadata::Metadata {
     cargo_metadata::MetadataCommand::new()

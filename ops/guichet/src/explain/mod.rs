@@ -145,10 +145,7 @@ fn wire_lines(data: &DataDir, found: &select::Found, lines: &mut Vec<TimelineLin
             continue;
         }
         let arrow = if record.outbound { "→" } else { "←" };
-        let told = describe::Told {
-            part: "wire",
-            text: format!("{arrow} {}", record.masked),
-        };
+        let told = describe::Told { part: "wire", text: format!("{arrow} {}", record.masked) };
         lines.push(line(Instant(record.at_us), None, told, record.correlation.clone()));
     }
     Ok(())
