@@ -264,10 +264,12 @@ mod tests {
             .flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("a folder").flatten())
             .filter(|entry| entry.path().is_file() && entry.file_name() != "text.rs")
             .map(|entry| std::fs::read_to_string(entry.path()).expect("text"))
-            .chain(std::iter::once(include_str!("text.rs").split("#[cfg(test)]").next().map_or_else(
-                String::new,
-                str::to_owned,
-            )))
+            .chain(std::iter::once(
+                include_str!("text.rs")
+                    .split("#[cfg(test)]")
+                    .next()
+                    .map_or_else(String::new, str::to_owned),
+            ))
             .collect()
     }
 
@@ -288,8 +290,8 @@ mod tests {
             for ask in ["t.get(\"", "t.with(\"", "t.with2(\"", "t.with3(\"", "t.count(\""] {
                 for piece in source.split(ask).skip(1) {
                     let key = piece.split('"').next().unwrap_or_default();
-                    let found = WORDS.0.contains_key(key)
-                        || WORDS.0.contains_key(&format!("{key}.other"));
+                    let found =
+                        WORDS.0.contains_key(key) || WORDS.0.contains_key(&format!("{key}.other"));
                     assert!(found, "{key} is asked for and is not there");
                 }
             }
@@ -300,24 +302,38 @@ mod tests {
     fn built_keys_are_there() {
         use guichet_engine::event::LineEnd as E;
         let states = [
-            "pending", "held", "refused", "paying", "issued", "partly_issued", "cancelled",
-            "expired", "closed",
+            "pending",
+            "held",
+            "refused",
+            "paying",
+            "issued",
+            "partly_issued",
+            "cancelled",
+            "expired",
+            "closed",
         ];
-        let lines =
-            ["asking", "held", "paying", "printing", "print_in_doubt", "issued", "ended"];
+        let lines = ["asking", "held", "paying", "printing", "print_in_doubt", "issued", "ended"];
         let ends = [
-            E::SoldOut, E::SeatTaken, E::ProviderRefused, E::Expired, E::Cancelled,
-            E::OrderAbandoned, E::NotPrinted, E::Disrupted, E::Refunded,
+            E::SoldOut,
+            E::SeatTaken,
+            E::ProviderRefused,
+            E::Expired,
+            E::Cancelled,
+            E::OrderAbandoned,
+            E::NotPrinted,
+            E::Disrupted,
+            E::Refunded,
         ];
-        let keys = states
-            .iter()
-            .flat_map(|s| [format!("state.{s}"), format!("state.{s}_text")])
-            .chain(lines.iter().map(|l| format!("line.{l}")))
-            .chain(ends.iter().map(|e| format!("ended.{}", ended_word(*e))))
-            .chain(crate::site::PROBLEMS.iter().flat_map(|p| {
-                ["title", "text", "do"].map(|part| format!("problem.{p}_{part}"))
-            }))
-            .chain(["identity_card", "passport", "other"].map(|k| format!("book.kind_{k}")));
+        let keys =
+            states
+                .iter()
+                .flat_map(|s| [format!("state.{s}"), format!("state.{s}_text")])
+                .chain(lines.iter().map(|l| format!("line.{l}")))
+                .chain(ends.iter().map(|e| format!("ended.{}", ended_word(*e))))
+                .chain(crate::site::PROBLEMS.iter().flat_map(|p| {
+                    ["title", "text", "do"].map(|part| format!("problem.{p}_{part}"))
+                }))
+                .chain(["identity_card", "passport", "other"].map(|k| format!("book.kind_{k}")));
         for key in keys {
             assert!(WORDS.0.contains_key(&key), "{key}");
         }
@@ -332,10 +348,10 @@ mod tests {
         assert_eq!(EN.money(-1_234_567, "KWD", 3), "-KWD\u{a0}1,234.567");
         // 2026-03-29 00:30 and 01:30 UTC: clocks in Berlin go forward in between.
         let (a, b) = (Instant(1_774_744_200_000_000), Instant(1_774_747_800_000_000));
-        assert_eq!((clock(a, "Europe/Berlin"), clock(b, "Europe/Berlin")), (
-            "01:30".to_owned(),
-            "03:30".to_owned()
-        ));
+        assert_eq!(
+            (clock(a, "Europe/Berlin"), clock(b, "Europe/Berlin")),
+            ("01:30".to_owned(), "03:30".to_owned())
+        );
         assert_eq!(EN.moment(a, "Europe/Berlin"), "Sun 29 Mar 2026, 01:30");
         assert_eq!(ZH.moment(a, "Asia/Shanghai"), "2026年3月29日 周日 08:30");
         assert_eq!(clock(a, "No/Where"), "00:30", "an unknown zone is shown in UTC");

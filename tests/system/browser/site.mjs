@@ -200,14 +200,21 @@ async function choose_station(page, field, name, id) {
   check(`${field} was chosen by keyboard`, (await page.inputValue(`#${field}-id`)) === id);
 }
 
-/** Types a date as its parts stand in Chinese: year, month, day. */
+/** Types a date; the order of its parts is the browser's own, so each is tried until the value is right. */
 async function type_date(page, date) {
   const [year, month, day] = date.split("-");
-  await tab_to(page, "date");
-  await page.keyboard.type(year);
-  await page.keyboard.press("ArrowRight");
-  await page.keyboard.type(month);
-  await page.keyboard.type(day);
+  for (const parts of [[month, day, year], [day, month, year], [year, month, day]]) {
+    await tab_to(page, "date");
+    for (const part of parts) {
+      await page.keyboard.type(part);
+      // Four digits of a year do not lead on by themselves.
+      if (part === year) await page.keyboard.press("ArrowRight");
+    }
+    if ((await page.inputValue("#date")) === date) break;
+    do {
+      await page.keyboard.press("Shift+Tab");
+    } while ((await focused(page)) === "date");
+  }
   check("the date was typed", (await page.inputValue("#date")) === date, await page.inputValue("#date"));
 }
 

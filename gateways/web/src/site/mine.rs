@@ -196,8 +196,7 @@ pub async fn show(
         return HttpResponse::Ok().json(serde_json::json!({ "version": order.version }));
     }
     let view = app.desk.view(&order).await;
-    let chrome =
-        Chrome::new(&app, &request, t.with("order.title", "reference", &view.reference));
+    let chrome = Chrome::new(&app, &request, t.with("order.title", "reference", &view.reference));
     let pickup = app.desk.info.station(&view.pickup);
     let zone = pickup.as_ref().map_or_else(
         || view.lines.first().map_or("UTC", |l| l.zone.as_str()),

@@ -13,8 +13,21 @@ use crate::text::Text;
 
 /// The kinds of problem that the site has words for (title, text, what to do).
 pub const PROBLEMS: &[&str] = &[
-    "not_found", "no_order", "closed", "too_many", "busy", "service", "paying", "phase", "parked",
-    "form", "reused", "erased", "refused", "ours", "large",
+    "not_found",
+    "no_order",
+    "closed",
+    "too_many",
+    "busy",
+    "service",
+    "paying",
+    "phase",
+    "parked",
+    "form",
+    "reused",
+    "erased",
+    "refused",
+    "ours",
+    "large",
 ];
 
 /// What every page needs.
@@ -139,10 +152,8 @@ fn problem_with(
 ) -> HttpResponse {
     let t = Text(language::of(request));
     let said = |part: &str| {
-        t.with(&format!("problem.{name}_{part}"), "n", seconds).replace(
-            "{minutes}",
-            &OPEN_MINUTES.to_string(),
-        )
+        t.with(&format!("problem.{name}_{part}"), "n", seconds)
+            .replace("{minutes}", &OPEN_MINUTES.to_string())
     };
     let mut chrome = Chrome::new(app, request, said("title"));
     if request.method() != actix_web::http::Method::GET {
@@ -168,7 +179,9 @@ pub fn name_of(problem: &Problem) -> &'static str {
         "reject-30" | "vault" => "ours",
         "too-large" => "large",
         "erased" => "erased",
-        "bad-field" if problem.field.as_deref().is_some_and(|f| f.starts_with("lines")) => "service",
+        "bad-field" if problem.field.as_deref().is_some_and(|f| f.starts_with("lines")) => {
+            "service"
+        }
         _ => "refused",
     }
 }

@@ -86,8 +86,7 @@ pub async fn home(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
             let said = date.parse::<Date>().map_or_else(|_| date.clone(), |d| t.date(d));
             let values = [("from", a.name), ("to", b.name), ("date", said)];
             let query = encoded(&[("from", &from), ("to", &to), ("date", &date)]);
-            example =
-                Some((format!("/journeys?{query}"), t.with3("home.example_link", &values)));
+            example = Some((format!("/journeys?{query}"), t.with3("home.example_link", &values)));
         }
     }
     if form.date.is_empty() {
@@ -317,8 +316,7 @@ pub async fn results(app: web::Data<App>, request: HttpRequest) -> HttpResponse 
     let heading = t.with2("results.title", &names, &search.from.name, &search.to.name);
     let chrome = Chrome::new(&app, &request, heading.clone());
     let soonest = app.desk.center.now().plus_us(TOO_SOON_US);
-    let all =
-        app.desk.info.journeys(&search.from.id, &search.to.id, &search.date.to_string());
+    let all = app.desk.info.journeys(&search.from.id, &search.to.id, &search.date.to_string());
     let known = all.len();
     let rows: Vec<Row> = all
         .into_iter()

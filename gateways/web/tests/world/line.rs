@@ -2,9 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use guichet_engine::event::{
-    Authority, Fare, Product, ProviderKind, Run, Seat, ServiceSpec, Unit,
-};
+use guichet_engine::event::{Authority, Fare, Product, ProviderKind, Run, Seat, ServiceSpec, Unit};
 use guichet_engine::ids::{HoldId, ProviderId, ServiceId, Slot, UnitNo, Version};
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::Instant;
@@ -75,9 +73,8 @@ fn service(date: Date, n: u64) -> ServiceId {
 
 fn parts(id: ServiceId) -> Option<(Date, u64)> {
     let (days, n) = (i64::try_from(id.unique / 100).ok()?, id.unique % 100);
-    let date = Date::constant(2020, 1, 1)
-        .checked_add(jiff::Span::new().try_days(days).ok()?)
-        .ok()?;
+    let date =
+        Date::constant(2020, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
     (n < TRAINS && service(date, n) == id).then_some((date, n))
 }
 

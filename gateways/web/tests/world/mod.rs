@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::web;
-use guichet_engine::command::{
-    Body, Command, Principal, ProviderOutcome, ProviderStep, Role,
-};
+use guichet_engine::command::{Body, Command, Principal, ProviderOutcome, ProviderStep, Role};
 use guichet_engine::effect::{Intent, ProviderIntent, ProviderOp};
 use guichet_engine::event::Event;
 use guichet_engine::ids::{

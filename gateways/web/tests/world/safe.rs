@@ -36,9 +36,9 @@ impl Safe {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 impl VaultPort for Safe {
@@ -67,8 +67,11 @@ impl VaultPort for Safe {
         self.cards.lock().expect("no panic").get(&id.0).cloned().ok_or(VaultFault::Unknown)
     }
     fn factor(&self, reference: Reference, second_factor: &str) -> [u8; 16] {
-        let folded: String =
-            second_factor.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
+        let folded: String = second_factor
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .flat_map(char::to_lowercase)
+            .collect();
         let text = format!("{reference}{folded}");
         let mut out = [0; 16];
         out[..8].copy_from_slice(&hash(text.as_bytes()).to_be_bytes());
