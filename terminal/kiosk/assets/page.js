@@ -256,7 +256,8 @@
       const state = n < at ? "past" : n === at ? "now" : "next";
       return h("li", { class: state, "aria-current": n === at ? "step" : null }, h("span", { class: "step-number", "aria-hidden": "true" }, String(n)), t(`step_${step}`));
     }));
-    $("steps").hidden = at === 0;
+    $("progress").setAttribute("aria-label", t("progress"));
+    $("progress").hidden = at === 0;
   }
 
   function render(next) {

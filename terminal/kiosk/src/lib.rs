@@ -21,7 +21,7 @@ pub mod store;
 
 pub use config::{DevicePaths, KioskConfig};
 pub use error::KioskError;
-pub use run::{Running, run, start};
+pub use run::{Running, run, run_until, start};
 pub use steps::crash_points;
 
 /// The wall clock, microseconds since 1970 UTC.

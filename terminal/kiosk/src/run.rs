@@ -66,6 +66,23 @@ pub async fn run(config: KioskConfig) -> Result<(), KioskError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(KioskError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(KioskError::Signals)?;
+    run_until(config, async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+}
+
+/// The same until `end` is ready.
+///
+/// # Errors
+/// [`KioskError`].
+pub async fn run_until(
+    config: KioskConfig,
+    end: impl Future<Output = ()>,
+) -> Result<(), KioskError> {
     let terminal = config.terminal;
     let mut running = start(config).await?;
     let ready = serde_json::json!({
@@ -78,8 +95,7 @@ pub async fn run(config: KioskConfig) -> Result<(), KioskError> {
     let _ = writeln!(out, "{ready}").and_then(|()| out.flush());
     drop(out);
     tokio::select! {
-        _ = terminate.recv() => running.stop().await,
-        _ = interrupt.recv() => running.stop().await,
+        () = end => running.stop().await,
         fault = running.failed() => {
             // The rest is stopped in order all the same.
             let stopped = running.stop().await;

@@ -105,16 +105,17 @@ async fn a_pushed_booking_is_matched_paid_printed_and_told() {
         world.center.heard(|m| matches!(m, T::TakenReport { taken: true, .. })) == 2
     })
     .await;
-    let book = world.center.book.lock().unwrap();
-    assert!(
-        !book.heard.iter().any(|m| matches!(m, T::FindBookings { .. })),
-        "found without the center"
-    );
-    assert_eq!(book.track2.as_deref(), Some(TRACK2));
-    let printed = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
-    assert_eq!(book.prints[0].2, Some(printed));
-    assert!(book.heard.iter().any(|m| matches!(m, T::ReceiptReport { printed: true, .. })));
-    drop(book);
+    {
+        let book = world.center.book.lock().unwrap();
+        assert!(
+            !book.heard.iter().any(|m| matches!(m, T::FindBookings { .. })),
+            "found without the center"
+        );
+        assert_eq!(book.track2.as_deref(), Some(TRACK2));
+        let printed = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
+        assert_eq!(book.prints[0].2, Some(printed));
+        assert!(book.heard.iter().any(|m| matches!(m, T::ReceiptReport { printed: true, .. })));
+    }
     assert_eq!(world.devices.prints().await, 2);
     assert!(world.screen.get("/metrics").await.1.contains("guichet_kiosk_printed_total 2"));
     for secret in [PAN, TRACK2, "30102010100000", "李娜"] {

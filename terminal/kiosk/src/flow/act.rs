@@ -409,10 +409,10 @@ impl Flow {
                 out
             }
             C::LineRefunded { session, order, line, amount } => {
-                if let Some(work) = self.work(now, session, &order) {
-                    if !work.refunded.iter().any(|(l, _)| *l == line) {
-                        work.refunded.push((line, amount));
-                    }
+                if let Some(work) = self.work(now, session, &order)
+                    && !work.refunded.iter().any(|(l, _)| *l == line)
+                {
+                    work.refunded.push((line, amount));
                 }
                 Vec::new()
             }

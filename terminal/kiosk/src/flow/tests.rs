@@ -310,6 +310,56 @@ fn broken_devices_close_the_terminal_only_when_nobody_is_served() {
     assert_eq!(busy.screen().screen, "completing");
 }
 
+#[test]
+fn a_request_that_was_not_sent_charges_nothing() {
+    // After so many inputs of a purchase: what is asked for, and whether the center hears of it.
+    for (count, abandons) in [(3, false), (6, true)] {
+        let mut flow = flow();
+        screens(&mut flow, until_paid()[..count].to_vec());
+        assert_eq!(flow.take(0, Input::NotSent { session: 9 }), [], "of another session");
+        let out = flow.take(0, Input::NotSent { session: 1 });
+        let told = out.iter().any(|o| matches!(o, Output::Abandon { why: "session_lost", .. }));
+        assert_eq!(told, abandons);
+        assert_eq!(flow.screen().prompt_key, "problem_no_link");
+    }
+    let mut asking = flow();
+    asking.take(0, Input::Card { session: 1, expired: false });
+    asking.take(0, Input::Matched { session: 1, bookings: vec![] });
+    asking.take(0, Input::Health(Health { link: false, ..all_well() }));
+    assert_eq!(asking.screen().prompt_key, "problem_no_link");
+}
+
+#[test]
+fn a_ticket_that_still_waits_is_refused_when_nobody_takes_the_one_before() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, issue(1, 0, 2, i64::MAX));
+    flow.take(0, printed(0, OK));
+    flow.take(0, issue(1, 1, 2, i64::MAX));
+    let end = flow.deadline().expect("has one");
+    let out = flow.take(end, Input::Tick);
+    assert!(matches!(
+        &out[..],
+        [Output::RefusePrint { line: 1, fault: "expired", .. }, Output::Forget]
+    ));
+}
+
+#[test]
+fn a_ticket_left_behind_is_told_and_the_next_person_starts_in_the_terminals_language() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, Input::Tap(Tap::Language("en".into())));
+    flow.take(0, issue(1, 0, 1, 9));
+    flow.take(0, printed(0, OK));
+    flow.take(0, Input::Taken { line: 0, taken: false });
+    flow.take(0, center(C::Done { session: 1, order: O.into(), payment: 0 }));
+    let screen = flow.screen();
+    assert_eq!((screen.prompt_key.as_str(), screen.language.as_str()), ("done_kept", "en"));
+    assert_eq!(screen.params["kept_back"], serde_json::json!([1]));
+    flow.take(0, Input::Tap(Tap::Done));
+    assert_eq!(flow.screen().language, "zh");
+}
+
 /// One state of every kind.
 fn every_state() -> Vec<Flow> {
     let mut out =
