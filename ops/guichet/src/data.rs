@@ -39,7 +39,7 @@ impl DataDir {
         let data = Self { root: root.to_owned() };
         if data.marker_path().exists() {
             data.marker()?;
-            return Ok(data);
+            return data.absolute();
         }
         if root.exists() && std::fs::read_dir(root)?.next().is_some() {
             bail!(
@@ -56,7 +56,14 @@ impl DataDir {
         std::fs::File::open(&temporary)?.sync_all()?;
         std::fs::rename(&temporary, data.marker_path())?;
         std::fs::File::open(root)?.sync_all()?;
-        Ok(data)
+        data.absolute()
+    }
+
+    /// The same directory by its absolute path, which files inside may be named by.
+    fn absolute(self) -> Result<Self> {
+        let root = std::fs::canonicalize(&self.root)
+            .with_context(|| format!("cannot find {}", self.root.display()))?;
+        Ok(Self { root })
     }
 
     fn marker_path(&self) -> PathBuf {

@@ -97,6 +97,15 @@ url = "http://{self.provider.ready['http_addr']}"
             return True  # it met its crash point while it started: that is one of the places too
         return call(f"{self.at['web']}/readyz")["ready"]
 
+    def linked(self):
+        """Waits until the terminal serves over its link, or one of the two has met its end."""
+        def look():
+            if not self.center.alive() or not self.terminal_process.alive():
+                return True
+            return self.terminal().screen()["prompt_key"] in ("idle", "idle_no_receipts")
+
+        until(look, "the terminal is linked to the center")
+
     def start_terminal(self, *more):
         if self.terminal_process and self.terminal_process.alive():
             self.terminal_process.kill()
@@ -183,6 +192,7 @@ def check_center(place):
             world.start_center(crash_at)
             references = []
             try:
+                world.linked()
                 order = world.book(card)
                 references.append(order["reference"])
                 world.attempt(card, order)
@@ -192,6 +202,7 @@ def check_center(place):
                 if not crashed:
                     raise
             world.start_center()
+            world.linked()
             world.terminal().to_idle()
             states = world.settle_down(references)
             after = world.counts()
@@ -229,6 +240,7 @@ def check_terminal(place):
             for n in range(1, 12):
                 before = world.counts()
                 world.start_terminal("--crash-at", f"{step}:{n}")
+                world.linked()
                 order = world.book(card)
                 try:
                     world.attempt(card, order)
