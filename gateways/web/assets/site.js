@@ -143,8 +143,8 @@ function seatMap(form) {
     const chosen = seats.filter((s) => s.checked);
     let text = fill(form.dataset.of, { n: chosen.length, max: most });
     if (chosen.length) {
-      const names = chosen.map((s) => s.getAttribute("aria-label").split(", ").slice(0, 2).join(", "));
-      text += " — " + fill(form.dataset.list, { list: names.join("; ") });
+      const names = chosen.map((s) => s.dataset.name);
+      text += " — " + fill(form.dataset.list, { list: names.join(", ") });
     }
     status.textContent = full ? form.dataset.full : text;
   };

@@ -199,7 +199,7 @@ pub fn is_card_number(digits: &str) -> bool {
             if n % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 fn text(field: &str, value: &str) -> Result<String, Problem> {

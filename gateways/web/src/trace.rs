@@ -21,10 +21,11 @@ fn request_id(request: &ServiceRequest) -> String {
             return id.to_owned();
         }
     }
-    if let Some(trace) = header("traceparent").and_then(|t| t.split('-').nth(1)) {
-        if trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return trace.to_owned();
-        }
+    if let Some(trace) = header("traceparent").and_then(|t| t.split('-').nth(1))
+        && trace.len() == 32
+        && trace.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        return trace.to_owned();
     }
     crate::site::session::random_hex::<16>()
 }

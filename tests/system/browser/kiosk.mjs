@@ -197,14 +197,32 @@ function texts_of(value) {
   return value && typeof value === "object" ? Object.values(value).flatMap(texts_of) : [];
 }
 
+/** Touches a button whose answer comes only after the event stream has told of a later screen, which must stay. */
+async function touch_with_late_answer(page, tap, later) {
+  let release;
+  const seen = new Promise((go) => { release = go; });
+  await page.route(`${screen}/tap`, async (route) => {
+    const answer = await route.fetch();
+    await seen;
+    await route.fulfill({ response: answer });
+  });
+  const answered = page.waitForEvent("requestfinished", (request) => request.url() === `${screen}/tap`);
+  await page.click(button(tap));
+  await until_shows(page, later).finally(release);
+  await answered;
+  // Two frames: the page has read the answer by then.
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
+  check(`a late answer does not bring back what was before ${later}`, (await shows(page)) === later, await shows(page));
+  await page.unroute(`${screen}/tap`);
+}
+
 async function collect(page, states) {
   await device("/swipe", { track2 });
   await until_shows(page, "confirm");
   await look(page, "confirm");
   const masked = (await page.locator(".ticket .name").allTextContents()).map((n) => n.trim());
   check("the booking shows a masked name", masked.length > 0 && masked.every((n) => /[*•＊]/.test(n)), masked.join(", "));
-  await page.click(button("confirm"));
-  await until_shows(page, "pin_entry");
+  await touch_with_late_answer(page, "confirm", "pin_entry");
   await look(page, "pin_entry");
   await enter_pin(page);
   await until_shows(page, "take_ticket");

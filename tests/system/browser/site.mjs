@@ -43,7 +43,7 @@ async function look(page, name, { full = true } = {}) {
 
 async function open(browser, { locale, width, height }) {
   const context = await browser.newContext({
-    locale, viewport: { width, height }, timezoneId: "Europe/Berlin", deviceScaleFactor: shots ? 1.5 : 1,
+    locale, viewport: { width, height }, timezoneId: "Europe/Berlin",
   });
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
@@ -127,7 +127,7 @@ async function by_mouse(browser, trip) {
   await page.selectOption("#passengers", "2");
   await page.click("#search-submit");
   check("trains are found", (await page.locator(".train").count()) > 0);
-  await look(page, "desk-en-results");
+  await look(page, "desk-en-results", { full: false });
   await page.click("#change-search");
   await page.keyboard.press("Escape");
 
@@ -232,7 +232,7 @@ async function by_keyboard(browser, trip) {
   await type_date(page, trip.date);
   await tab_to(page, "search-submit");
   await press_to_next(page);
-  await look(page, "phone-zh-results");
+  await look(page, "phone-zh-results", { full: false });
 
   await tab_to(page, /^seats-\d+-2$/);
   await press_to_next(page);
@@ -303,7 +303,7 @@ async function others(browser, trip) {
     await page.goto(`${base}/`);
     await look(page, `${name}-home`);
     await page.goto(`${base}/journeys?${query}`);
-    await look(page, `${name}-results`);
+    await look(page, `${name}-results`, { full: false });
     const seats = await page.locator("a[id^=seats-]").last().getAttribute("href");
     const book = await page.locator("a[id^=choose-]").last().getAttribute("href");
     await page.goto(base + seats);

@@ -15,7 +15,6 @@ use super::fields::Fields;
 use super::page::{self, Chrome, encoded, render};
 use super::search::{Errors, station};
 use super::{Form, see_other, session};
-use crate::api::KEY_CHARS_MAX;
 use crate::booking::{
     BookingRequest, FACTOR_CHARS_MIN, LineRequest, PassengerRequest, TEXT_CHARS_MAX,
     is_card_number, keyed_ids,
@@ -145,6 +144,7 @@ struct BookForm {
     pickup: String,
     pickup_text: String,
     secret: String,
+    card_typed: bool,
     seats: Vec<(u16, String)>,
 }
 
@@ -201,7 +201,7 @@ fn show(
         seat_list: names.join(", "),
         seats_link: format!("/seats?{}", trip.query(count, &form.seat_numbers())),
         hold_minutes: app.desk.hold_us / 60_000_000,
-        card_again: request.method() == actix_web::http::Method::POST,
+        card_again: form.card_typed,
         kinds: KINDS,
         secret_least: FACTOR_CHARS_MIN,
         text_most: TEXT_CHARS_MAX,
@@ -247,6 +247,7 @@ pub async fn form(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
         pickup: trip.from.clone(),
         pickup_text: trip.from_name.clone(),
         secret: String::new(),
+        card_typed: false,
         seats,
     };
     show(&app, &request, &trip, &form, Errors::default(), StatusCode::OK)
@@ -268,6 +269,7 @@ fn filled(app: &App, t: Text, trip: &Trip, fields: &Fields) -> BookForm {
         pickup: fields.get("pickup").to_owned(),
         pickup_text: fields.get("pickup_text").to_owned(),
         secret: fields.get("secret").to_owned(),
+        card_typed: !fields.get("card").is_empty(),
         seats: picked(app, t, trip, fields),
     }
 }
@@ -370,7 +372,7 @@ pub async fn place(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return show(&app, &request, &trip, &form, errors, status);
     }
-    if form.key.len() != 32 || form.key.len() > KEY_CHARS_MAX || !form.key.is_ascii() {
+    if form.key.len() != 32 || !form.key.bytes().all(|b| b.is_ascii_hexdigit()) {
         return page::problem(&app, &request, StatusCode::FORBIDDEN, "form");
     }
     let key = format!("site-{}", form.key);

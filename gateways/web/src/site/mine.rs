@@ -122,6 +122,11 @@ struct Line {
 
 fn lines(t: Text, view: &OrderView) -> Vec<Line> {
     let seat = |l: &crate::booking::LineView| match (&l.coach, &l.seat) {
+        // Some providers name a seat only, and a place without a name is told at the terminal.
+        (Some(coach), Some(seat)) if coach.is_empty() && seat.is_empty() => {
+            t.get("order.seat_later")
+        }
+        (Some(coach), Some(seat)) if coach.is_empty() => seat.clone(),
         (Some(coach), Some(seat)) => t.with2("order.coach_seat", &("coach", "seat"), coach, seat),
         _ => t.get("order.seat_later"),
     };
@@ -213,7 +218,7 @@ pub async fn show(
         total: t.money(view.amount_minor, &view.currency, view.decimals),
         until: t.moment(Instant(view.held_until_us), zone),
         pickup: pickup.as_ref().map_or_else(|| view.pickup.clone(), |s| s.name.clone()),
-        card: view.card_masked.replace('*', "•"),
+        card: view.card_masked.clone(),
         may_cancel: may_cancel(&order),
         view: &view,
     };

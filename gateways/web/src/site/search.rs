@@ -79,15 +79,15 @@ pub async fn home(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
     let found = info.example(now.plus_us(3_600_000_000));
     let mut form = SearchForm { passengers: 1, ..SearchForm::default() };
     let mut example = None;
-    if let Some((from, to, date)) = found {
-        if let (Some(a), Some(b)) = (info.station(&from), info.station(&to)) {
-            form.least = day(now, &a.zone).to_string();
-            form.date.clone_from(&form.least);
-            let said = date.parse::<Date>().map_or_else(|_| date.clone(), |d| t.date(d));
-            let values = [("from", a.name), ("to", b.name), ("date", said)];
-            let query = encoded(&[("from", &from), ("to", &to), ("date", &date)]);
-            example = Some((format!("/journeys?{query}"), t.with3("home.example_link", &values)));
-        }
+    if let Some((from, to, date)) = found
+        && let (Some(a), Some(b)) = (info.station(&from), info.station(&to))
+    {
+        form.least = day(now, &a.zone).to_string();
+        form.date.clone_from(&form.least);
+        let said = date.parse::<Date>().map_or_else(|_| date.clone(), |d| t.date(d));
+        let values = [("from", a.name), ("to", b.name), ("date", said)];
+        let query = encoded(&[("from", &from), ("to", &to), ("date", &date)]);
+        example = Some((format!("/journeys?{query}"), t.with3("home.example_link", &values)));
     }
     if form.date.is_empty() {
         form.date = day(now, "UTC").to_string();
@@ -99,10 +99,10 @@ pub async fn home(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
 /// Finds the station that a person chose or typed.
 pub fn station(app: &App, t: Text, id: &str, typed: &str) -> Result<Station, Option<String>> {
     let info = &app.desk.info;
-    if let Some(chosen) = info.station(id) {
-        if typed.is_empty() || chosen.name == typed {
-            return Ok(chosen);
-        }
+    if let Some(chosen) = info.station(id)
+        && (typed.is_empty() || chosen.name == typed)
+    {
+        return Ok(chosen);
     }
     if typed.is_empty() {
         return Err(None);

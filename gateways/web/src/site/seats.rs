@@ -15,7 +15,15 @@ use crate::text::Text;
 
 /// A place in a row: a seat, a gap where none stands, or the aisle.
 enum Cell {
-    Seat { unit: u16, label: String, spoken: String, free: bool, wheelchair: bool, picked: bool },
+    Seat {
+        unit: u16,
+        label: String,
+        name: String,
+        spoken: String,
+        free: bool,
+        wheelchair: bool,
+        picked: bool,
+    },
     None,
     Aisle,
 }
@@ -107,6 +115,7 @@ fn cell(t: Text, seat: &SeatState, picked: &BTreeSet<u16>) -> Cell {
     Cell::Seat {
         unit: seat.unit.0,
         label: label.clone(),
+        name: t.with2("seats.name", &("coach", "seat"), coach, label),
         spoken: spoken.join(", "),
         free: seat.free,
         wheelchair: seat.info.wheelchair,

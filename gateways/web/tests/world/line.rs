@@ -54,6 +54,11 @@ impl Line {
         let zone = TimeZone::get(ZONE).expect("zones are installed");
         zone.to_datetime(Timestamp::from_microsecond(self.now().0).expect("a time")).date()
     }
+    /// The place of a number.
+    pub fn seat(&self, service: ServiceId, unit: UnitNo) -> Option<(UnitNo, Seat)> {
+        let seats = self.seats(service, Run { from: 0, to: 5 }, 0);
+        seats.into_iter().find(|s| s.unit == unit).map(|s| (s.unit, s.info.seat))
+    }
     /// A seat of a live service.
     pub fn any_free(&self, service: ServiceId, run: Run, class: u8) -> Option<(UnitNo, Seat)> {
         let seats = self.seats(service, run, class);
@@ -85,7 +90,7 @@ fn at(date: Date, minutes: i64) -> Instant {
 }
 
 fn authority(n: u64) -> Authority {
-    if n % 2 == 0 { Authority::Allotted } else { Authority::Live }
+    if n.is_multiple_of(2) { Authority::Allotted } else { Authority::Live }
 }
 
 fn fare(class: u8, legs: i64) -> Fare {

@@ -85,7 +85,10 @@ impl World {
         let (op, unit) = match &intent.op {
             ProviderOp::Hold { unit, run, class, .. } => (
                 ProviderStep::Hold,
-                unit.clone().or_else(|| self.line.any_free(intent.product.service, *run, *class)),
+                match unit {
+                    Some((unit, _)) => self.line.seat(intent.product.service, *unit),
+                    None => self.line.any_free(intent.product.service, *run, *class),
+                },
             ),
             ProviderOp::Confirm { .. } => (ProviderStep::Confirm, None),
             ProviderOp::Release { .. } => (ProviderStep::Release, None),
@@ -143,9 +146,8 @@ impl World {
                 Vec::new()
             }
             Intent::Provider(intent) => vec![self.answer(&intent)],
-            Intent::Bank(_) | Intent::Terminal(_) | Intent::Schedule { .. } | Intent::Rest(_) => {
-                Vec::new()
-            }
+            // Nobody collects here: banks, terminals, gates and timers have nothing to do.
+            _others => Vec::new(),
         }
     }
 }
@@ -192,6 +194,7 @@ impl Center for World {
 }
 
 /// What a test holds in its hands.
+#[allow(dead_code, reason = "each test file and the preview hold other parts")]
 pub struct Stage {
     pub world: Arc<World>,
     pub line: Arc<Line>,
