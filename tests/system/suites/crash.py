@@ -9,6 +9,7 @@ import json
 import pathlib
 import socket
 import subprocess
+import time
 
 from world import Process, Refused, Terminal, World, call, command, until
 
@@ -190,11 +191,10 @@ def check_center(place):
         while True:
             before = world.counts()
             world.start_center(crash_at)
-            references = []
+            key, journey = f"crash-{crash_at:04}-{time.time_ns()}", next(iter(world.journeys()), None)
             try:
                 world.linked()
-                order = world.book(card)
-                references.append(order["reference"])
+                order = world.book(card, key=key, journey=journey)
                 world.attempt(card, order)
                 crashed = not world.center.alive()
             except GONE:
@@ -204,6 +204,8 @@ def check_center(place):
             world.start_center()
             world.linked()
             world.terminal().to_idle()
+            # The same key finds the same booking, whether or not the person ever saw its reference.
+            references = [world.book(card, key=key, journey=journey)["reference"]]
             states = world.settle_down(references)
             after = world.counts()
             charged, printed = after[0] - before[0], after[1] - before[1]
