@@ -302,7 +302,11 @@
     if (!isLive) return;
     try {
       const answer = await fetch("/tap", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ tap }) });
-      if (answer.ok || answer.status === 409) render(await answer.json());
+      if (answer.ok || answer.status === 409) {
+        const next = await answer.json();
+        // The event stream may have been faster: an answer that comes late would bring an old screen back for good.
+        if (next.now >= shown.now) render(next);
+      }
     } catch {
       // The event stream notices and says so.
     }
