@@ -134,6 +134,9 @@ impl Text {
         if h == 0 {
             return self.with("duration.minutes", "m", m);
         }
+        if m == 0 {
+            return self.with("duration.whole", "h", h);
+        }
         self.with2("duration.hours", &("h", "m"), h, format!("{m:02}"))
     }
 
@@ -356,6 +359,7 @@ mod tests {
         assert_eq!(ZH.moment(a, "Asia/Shanghai"), "2026年3月29日 周日 08:30");
         assert_eq!(clock(a, "No/Where"), "00:30", "an unknown zone is shown in UTC");
         assert_eq!(EN.duration(125 * 60_000_000), "2 h 05 min");
+        assert_eq!(EN.duration(120 * 60_000_000), "2 h");
         assert_eq!(ZH.duration(59 * 60_000_000), "59分钟");
         assert_eq!(EN.ago(119_000_000), "119 s ago");
         assert_eq!(ZH.ago(120_000_000), "2分钟前");
