@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use guichet_engine::ids::{AcquirerId, OperatorId, PartitionId, ProviderId};
 use guichet_ports::bank::BankPort;
+use guichet_ports::keys::KeyServer;
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::settlement::SettlementFiles;
 use guichet_ports::terminals::TerminalsPort;
@@ -65,6 +66,8 @@ pub struct Ports {
     pub providers: BTreeMap<ProviderId, Arc<dyn ProviderPort>>,
     /// The links to the terminals.
     pub terminals: Arc<dyn TerminalsPort>,
+    /// Keeper of the gates' revocation list; without one, spoiled tickets are only in the journal.
+    pub keys: Option<Arc<dyn KeyServer>>,
     /// Where settlement files go.
     pub files: Arc<dyn SettlementFiles>,
     /// The ticket-information database, which is told of places of allotted services.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guichet_engine::command::{BankExchange, ProviderStep};
-use guichet_engine::ids::{Attempt, LineNo, OrderId, PaymentNo};
+use guichet_engine::ids::{Attempt, LineNo, OrderId, PaymentNo, TicketNumber};
 use parking_lot::{Condvar, Mutex};
 
 /// Which exchange of an order.
@@ -15,13 +15,15 @@ pub(crate) enum FlightKey {
     Provider(LineNo, Attempt, ProviderStep),
     /// With a bank.
     Bank(PaymentNo, BankExchange),
+    /// With the key server, about a spoiled ticket.
+    Revoke(TicketNumber),
 }
 
 impl FlightKey {
     /// Whether it may never be carried out a second time.
     pub(crate) const fn is_once(self) -> bool {
         match self {
-            Self::Provider(..) => false,
+            Self::Provider(..) | Self::Revoke(_) => false,
             Self::Bank(_, exchange) => match exchange {
                 BankExchange::Authorize | BankExchange::Complete { .. } => true,
                 BankExchange::Reverse(_) | BankExchange::Refund(_) => false,

@@ -61,7 +61,7 @@ impl Routed {
                 Intent::Terminal(told) => {
                     told.terminal.map_or(Key::Order(told.order), Key::Terminal)
                 }
-                Intent::Rest(order) => Key::Order(*order),
+                Intent::Revoke { order, ticket: _ } | Intent::Rest(order) => Key::Order(*order),
                 Intent::Deliver { .. } | Intent::Schedule { .. } => return None,
             },
         })

@@ -57,6 +57,7 @@ fn intent_kind(intent: &Intent) -> &'static str {
             | TerminalOp::ShowLineRefunded { .. }
             | TerminalOp::ShowDone { .. } => "terminal",
         },
+        Intent::Revoke { .. } => "revoke",
         Intent::Deliver { .. } => "deliver",
         Intent::Schedule { .. } => "schedule",
         Intent::Rest(_) => "rest",

@@ -1,6 +1,6 @@
 //! Intents: what an actor is to do after the events are durable.
 //!
-//! *Repeatable* effects (hold, confirm, release, refund, reversal, push) may be carried out again after a crash;
+//! *Repeatable* effects (hold, confirm, release, refund, reversal, push, revoke) may be carried out again after a crash;
 //! *once* effects (authorize, complete, print) never are.
 
 #![allow(
@@ -39,6 +39,8 @@ pub enum Intent {
     Bank(BankIntent),
     /// Tell a terminal.
     Terminal(TerminalIntent),
+    /// Put a spoiled ticket on the gates' revocation list. Repeatable; nobody answers.
+    Revoke { order: OrderId, ticket: TicketNumber },
     /// Deliver a message to a partition, until acknowledged. Repeatable.
     Deliver { partition: PartitionId, n: u64, to: Slot, message: Message },
     /// Send `Tick { entity, timer }` at that time. Repeatable; an old timer does no harm.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use guichet_engine::command::{BankExchange, BankOutcome, Body, ProviderOutcome, ProviderStep};
 use guichet_engine::effect::{BankIntent, BankOp, ProviderIntent, ProviderOp, TerminalIntent};
-use guichet_engine::ids::CommandId;
+use guichet_engine::ids::{CommandId, TicketNumber};
 use guichet_ports::bank::BankRequest;
 use guichet_ports::center::Refused;
 use guichet_ports::secret::{PinEntry, SealedSwipe};
@@ -204,6 +204,49 @@ fn answered(intent: &BankIntent, outcome: BankOutcome) -> Body {
         exchange: exchange_of(&intent.op),
         outcome,
     }
+}
+
+/// Puts a spoiled ticket on the gates' list, again and again until it is there.
+pub(crate) async fn revoke_ticket(
+    shared: Arc<Shared>,
+    ticket: TicketNumber,
+    cause: Option<CommandId>,
+    flight: Flight,
+) {
+    let span = span("keys", cause);
+    async {
+        let mut backoff = backoff(&shared);
+        while revoke_once(&shared, ticket).await == Some(false) {
+            meters::retried("keys");
+            tracing::warn!(%ticket, "a spoiled ticket could not be revoked; it is tried again");
+            backoff.wait().await;
+        }
+        drop(flight);
+    }
+    .instrument(span)
+    .await;
+}
+
+/// One try, and whether the ticket is on the list; `None` when the shell stops or nobody keeps one.
+async fn revoke_once(shared: &Arc<Shared>, ticket: TicketNumber) -> Option<bool> {
+    let ports = shared.ports().filter(|_| !shared.stopping())?;
+    let Some(keys) = ports.keys.clone() else {
+        tracing::error!(%ticket, "nobody keeps a list of revoked tickets");
+        return None;
+    };
+    // The key server writes to its store before it returns.
+    let revoked = shared.io.spawn_blocking(move || keys.revoke_ticket(ticket)).await;
+    Some(match revoked {
+        Ok(Ok(())) => true,
+        Ok(Err(fault)) => {
+            tracing::warn!(%ticket, %fault, "the key server did not take a revocation");
+            false
+        }
+        Err(_panicked) => {
+            meters::panicked("keys_port");
+            false
+        }
+    })
 }
 
 /// Tells terminals something; one who panics or takes too long is one who was not surely told.

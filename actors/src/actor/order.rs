@@ -10,15 +10,17 @@ use actix::{
     Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
 };
 use guichet_engine::effect::{BankIntent, BankOp, Effect, Intent, ProviderIntent, TerminalIntent};
-use guichet_engine::ids::{CommandId, OrderId};
+use guichet_engine::ids::{CommandId, OrderId, TicketNumber};
 use guichet_ports::center::Secrets;
 use guichet_ports::secret::{PinEntry, SealedSwipe};
 use tokio::sync::oneshot;
 
 use super::exchange::{
-    Attempted, ask_bank_once, ask_bank_until_answered, ask_provider, bank_key, provider_key, tell,
+    Attempted, ask_bank_once, ask_bank_until_answered, ask_provider, bank_key, provider_key,
+    revoke_ticket, tell,
 };
 use super::roster::Presence;
+use crate::flights::FlightKey;
 use crate::limits::SECRETS_KEPT_S;
 use crate::meters;
 use crate::shell::Shared;
@@ -130,6 +132,7 @@ impl OrderActor {
                 self.tells.push_back((intent, cause));
                 self.tell_next(ctx);
             }
+            Intent::Revoke { order: _, ticket } => self.revoke(ticket, cause, ctx),
             Intent::Rest(_) => self.forget(ctx),
             // The partition loop passes these on itself.
             Intent::Deliver { .. } | Intent::Schedule { .. } => {}
@@ -165,6 +168,14 @@ impl OrderActor {
         } else {
             self.fly(ask_bank_until_answered(shared, intent, cause, flight), ctx);
         }
+    }
+
+    fn revoke(&mut self, ticket: TicketNumber, cause: Option<CommandId>, ctx: &mut Context<Self>) {
+        let Some(flight) = self.shared.flights.begin(self.id, FlightKey::Revoke(ticket)) else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        self.fly(revoke_ticket(shared, ticket, cause, flight), ctx);
     }
 
     /// Runs an exchange where its end does not depend on this actor's life.

@@ -126,6 +126,7 @@ impl Router {
         let order = match &effect.intent {
             Intent::Provider(asked) => asked.hold.order,
             Intent::Bank(asked) => asked.order,
+            Intent::Revoke { order, ticket: _ } => *order,
             Intent::Rest(order) => {
                 self.panics.remove(order);
                 *order

@@ -337,6 +337,7 @@ impl PartitionLoop {
             intent @ (Intent::Provider(_)
             | Intent::Bank(_)
             | Intent::Terminal(_)
+            | Intent::Revoke { .. }
             | Intent::Rest(_)) => {
                 Release::Route(Routed::Effect(Box::new(Effect { cause, intent })))
             }

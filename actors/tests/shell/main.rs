@@ -1,6 +1,7 @@
 //! The shell as a whole: real loops, real actors, journals in memory, and peers that keep books of their own.
 
 mod crash;
+mod gates;
 mod load;
 mod peers;
 mod purchase;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use guichet_actors::CenterHandle;
 use guichet_engine::command::{
@@ -63,6 +64,8 @@ struct BankBooks {
 #[derive(Default)]
 pub struct TestBank {
     books: Mutex<BankBooks>,
+    /// Refunds get no answer.
+    pub silent_on_refunds: AtomicBool,
 }
 
 impl TestBank {
@@ -157,6 +160,9 @@ impl BankPort for TestBank {
                 assert!(request.swipe.is_none() && request.pin.is_none(), "no secrets");
                 books.entries.insert(original.stan, Entry::Undone);
                 yes()
+            }
+            BankOp::Refund { .. } if self.silent_on_refunds.load(Ordering::Relaxed) => {
+                BankOutcome::InDoubt
             }
             BankOp::Refund { numbers, amount, .. } => {
                 books.entries.insert(numbers.stan, Entry::Refunded(amount.minor()));

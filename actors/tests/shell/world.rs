@@ -25,6 +25,7 @@ use guichet_ports::center::{Accepted, Center, Refused, Secrets};
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::secret::SealedSwipe;
 
+use crate::gates::TestGates;
 use crate::peers::{TestBank, TestFiles, TestInformation, TestProvider, TestTerminals};
 
 pub const OPERATOR: OperatorId = OperatorId(1);
@@ -45,6 +46,7 @@ pub struct World {
     pub bank: Arc<TestBank>,
     pub provider: Arc<TestProvider>,
     pub terminals: TestTerminals,
+    pub gates: Arc<TestGates>,
     pub files: Arc<TestFiles>,
     pub information: Arc<TestInformation>,
     pub center: CenterHandle,
@@ -96,6 +98,7 @@ impl World {
             bank: Arc::default(),
             provider: Arc::default(),
             terminals: TestTerminals::default(),
+            gates: Arc::default(),
             files: Arc::default(),
             information: Arc::default(),
             center,
@@ -113,6 +116,7 @@ impl World {
             banks: BTreeMap::from([(ACQUIRER, bank)]),
             providers: BTreeMap::from([(ProviderId(1), provider)]),
             terminals: Arc::new(self.terminals.clone()),
+            keys: Some(Arc::clone(&self.gates) as _),
             files: Arc::clone(&self.files) as _,
             information: Some(Arc::clone(&self.information) as _),
         });

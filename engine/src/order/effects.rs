@@ -6,7 +6,7 @@ use crate::effect::{
     BankIntent, BankOp, Intent, IssueTicket, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp,
 };
 use crate::event::{Authority, BankStep, Entity, LineEnd, OrderEvent, Seat};
-use crate::ids::{HoldId, LineNo, PaymentNo, RefundNo, TerminalId};
+use crate::ids::{HoldId, LineNo, PaymentNo, RefundNo, TerminalId, TicketNumber};
 use crate::limits::{BANK_ANSWER_US, PIN_TRIES_MAX, PRINT_ANSWER_US};
 use crate::time::Instant;
 
@@ -33,6 +33,8 @@ pub fn outstanding(order: &Order) -> Vec<Intent> {
     }
     let mut out = Intents { order, list: Vec::new() };
     for (no, line) in order.numbered_lines() {
+        // Nobody answers a revocation: it is said again for as long as the order is open.
+        line.spoiled.iter().for_each(|ticket| out.revoke(*ticket));
         if let Grip::Asked(op) = line.provider {
             out.provider(no, op);
         }
@@ -95,6 +97,10 @@ impl Intents<'_> {
     fn terminal(&mut self, terminal: Option<TerminalId>, op: TerminalOp) {
         let order = self.order.id;
         self.list.push(Intent::Terminal(TerminalIntent { terminal, order, op }));
+    }
+
+    fn revoke(&mut self, ticket: TicketNumber) {
+        self.list.push(Intent::Revoke { order: self.order.id, ticket });
     }
 
     fn bank(&mut self, payment: PaymentNo, op: BankOp) {
@@ -348,6 +354,7 @@ impl Intents<'_> {
                 }
                 self.schedule(Timer::PrintDoubt(*line, *print), *until);
             }
+            OrderEvent::TicketSpoiled { line: _, print: _, ticket } => self.revoke(*ticket),
             OrderEvent::ReceiptTold { payment, terminal, session, number } => {
                 let (session, payment, number) = (*session, *payment, *number);
                 let op = TerminalOp::PrintReceipt { session, payment, number };

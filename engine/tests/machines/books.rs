@@ -114,6 +114,9 @@ impl World {
             }
         }
         assert_eq!(self.charged(order.id), (expected, 0), "{order:#?}");
+        for ticket in order.lines.iter().flat_map(|line| &line.spoiled) {
+            assert!(self.revoked.contains(ticket), "{ticket} is spoiled and opens the gates");
+        }
         // Paper that nobody paid for is void at the gates.
         for ticket in &self.paper {
             let of_order = order.lines.iter().any(|line| match &line.phase {

@@ -193,6 +193,7 @@ fn asked(intent: &Intent) -> String {
         Intent::Bank(bank) => format!("bank:{}", first(format!("{:?}", bank.op))),
         Intent::Terminal(told) => format!("terminal:{}", first(format!("{:?}", told.op))),
         Intent::Schedule { timer, .. } => format!("timer:{}", first(format!("{timer:?}"))),
+        Intent::Revoke { .. } => "revoke".into(),
         Intent::Deliver { .. } => "deliver".into(),
         Intent::Rest(_) => "rest".into(),
     }
@@ -302,6 +303,34 @@ fn a_print_is_doubted_then_counted_or_given_back() {
             ),
         )],
     );
+}
+
+#[test]
+fn a_spoiled_ticket_goes_to_the_gates_for_as_long_as_the_order_is_open() {
+    let jam = printed(PrintOutcome::NotPrinted(PrintFault::Jam));
+    let spoiled =
+        "PrintFailed TicketSpoiled RefundAsked Direct ReleaseAsked ProviderAsked ReceiptTold";
+    let refund = BankExchange::Refund(guichet_engine::ids::RefundNo(0));
+    let rows = [
+        (7, Role::Terminal, jam, Ok(spoiled)),
+        (8, Role::Gateway, provider(ProviderStep::Refund, true), Ok("ProviderDone LineReleased")),
+        (9, Role::Gateway, bank(refund, yes()), Ok("Refunded Direct Closed")),
+    ];
+    for (steps, revocations) in [(0, 0), (1, 1), (2, 1), (3, 0)] {
+        let world = after(paid(), rows[..steps].to_vec());
+        let order = world.order(order());
+        let ticket = order.lines.iter().find_map(|line| line.spoiled.first().copied());
+        let open: Vec<Intent> = world.partitions[0]
+            .outstanding()
+            .into_iter()
+            .filter(|intent| matches!(intent, Intent::Revoke { .. }))
+            .collect();
+        assert_eq!(open.len(), revocations, "after {steps} steps");
+        let of_it = |intent: &Intent| {
+            ticket.is_some_and(|ticket| *intent == Intent::Revoke { order: order.id, ticket })
+        };
+        assert!(open.iter().all(of_it), "{open:?}");
+    }
 }
 
 #[test]

@@ -103,6 +103,8 @@ pub struct World {
     pub bookings: BTreeMap<HoldId, Booking>,
     /// Tickets on paper.
     pub paper: BTreeSet<TicketNumber>,
+    /// The gates' revocation list.
+    pub revoked: BTreeSet<TicketNumber>,
     pub issued_once: BTreeSet<TicketNumber>,
     pub receipts: usize,
     /// Asked for at each outside effect.
@@ -246,6 +248,7 @@ impl World {
             early_reversals: BTreeSet::new(),
             bookings: BTreeMap::new(),
             paper: BTreeSet::new(),
+            revoked: BTreeSet::new(),
             issued_once: BTreeSet::new(),
             receipts: 0,
             fault: Box::new(|_, _| Fault::Fine),
@@ -336,7 +339,7 @@ impl World {
             }
             Intent::Rest(_) => {}
             Intent::Deliver { .. } => self.queue.push_back(intent),
-            Intent::Provider(_) | Intent::Bank(_) | Intent::Terminal(_) => {
+            Intent::Provider(_) | Intent::Bank(_) | Intent::Terminal(_) | Intent::Revoke { .. } => {
                 self.queue.push_back(intent);
             }
         }
@@ -472,6 +475,10 @@ impl World {
             Intent::Bank(bank) => self.carry_bank(bank, fault),
             Intent::Provider(provider) => self.carry_provider(provider, fault),
             Intent::Terminal(terminal) => self.carry_terminal(terminal, fault),
+            Intent::Revoke { order: _, ticket } => {
+                self.revoked.insert(*ticket);
+                Vec::new()
+            }
             Intent::Deliver { .. } | Intent::Schedule { .. } | Intent::Rest(_) => Vec::new(),
         }
     }
@@ -664,7 +671,7 @@ pub fn proof() -> PrintProof {
 
 fn repeatable(intent: &Intent) -> bool {
     match intent {
-        Intent::Provider(_) | Intent::Deliver { .. } => true,
+        Intent::Provider(_) | Intent::Revoke { .. } | Intent::Deliver { .. } => true,
         Intent::Bank(bank) => {
             matches!(bank.op, BankOp::Reverse { .. } | BankOp::Refund { .. })
         }
@@ -736,6 +743,7 @@ impl World {
             Intent::Bank(bank) => bank.order != order,
             Intent::Provider(provider) => provider.hold.order != order,
             Intent::Terminal(terminal) => terminal.order != order,
+            Intent::Revoke { order: of, .. } => *of != order,
             Intent::Deliver { .. } | Intent::Schedule { .. } | Intent::Rest(_) => true,
         });
         self.submit(Role::Operator, Body::Unpark { order }).expect("unparked");

@@ -12,7 +12,7 @@ use guichet_actors::{
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
 use guichet_engine::command::{Body, Command, Principal, Role};
-use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, PartitionId, ProviderId, TerminalId};
+use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, ProviderId, TerminalId};
 use guichet_engine::money::Currency;
 use guichet_engine::time::BusinessDate;
 use guichet_feeds::store::FileStore;
@@ -152,6 +152,7 @@ impl Center {
             banks,
             providers,
             terminals,
+            keys: Some(Arc::clone(&self.vault) as Arc<dyn KeyServer>),
             files: Arc::new(self.files.clone()),
             information: self.info.clone(),
         }
@@ -322,11 +323,6 @@ impl Center {
         if let Some(banks) = self.banks.take() {
             let _ = tokio::time::timeout(SIGN_OFF_PATIENCE, banks.stop()).await;
         }
-    }
-
-    /// Partitions of the engine.
-    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> {
-        (0..self.handle.partitions()).map(PartitionId)
     }
 }
 
