@@ -36,6 +36,8 @@ pub enum Ask {
         /// The number; it crosses this socket only.
         pan: String,
     },
+    /// An operator's command.
+    Operator(crate::operator::Request),
 }
 
 /// What is answered.
@@ -61,6 +63,8 @@ pub enum Answer {
         /// 32 digits.
         tag: String,
     },
+    /// What an operator's command did.
+    Operator(crate::operator::Reply),
     /// It did not work.
     Failed {
         /// Why, and what to do.
@@ -161,6 +165,9 @@ async fn answer(center: &Center, asked: Ask) -> Result<Answer> {
                 .identify(&guichet_ports::secret::Pan::new(pan))
                 .context("that is no card number")?;
             Ok(Answer::Tag { tag: hex::encode(identity.tag.0) })
+        }
+        Ask::Operator(request) => {
+            Ok(Answer::Operator(crate::operator::answer(center, request).await?))
         }
     }
 }

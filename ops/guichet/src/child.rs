@@ -1,6 +1,6 @@
 //! Processes of our own: started, waited for until ready, and stopped cleanly.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ pub struct Process {
     pub name: String,
     /// The line of JSON it printed when it was ready.
     pub ready: Value,
-    log: PathBuf,
     child: Child,
     // Held open: a child that was told `--exit-with-stdin` stops when we go away, however we go.
     _stdin: Option<ChildStdin>,
@@ -61,7 +60,7 @@ impl Process {
             .with_context(|| format!("{name} said something unexpected when ready: {line}"))?;
         // Keep its output flowing, or it would block one day.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { name: name.to_owned(), ready, log, child, _stdin: stdin })
+        Ok(Self { name: name.to_owned(), ready, child, _stdin: stdin })
     }
 
     /// A text of the ready line, such as an address.
@@ -72,24 +71,11 @@ impl Process {
             .with_context(|| format!("{} did not say its {key}", self.name))
     }
 
-    /// The process id, while it runs.
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Waits for its end and says how it ended, with the last words of its log.
-    pub async fn ended(&mut self) -> String {
-        let status = self.child.wait().await;
-        let how = status.map_or_else(|e| e.to_string(), |s| s.to_string());
-        format!("{} ended ({how}): {}", self.name, tail(&self.log))
-    }
-
     /// Asks it to stop (SIGTERM), and kills it when it does not.
     pub async fn stop(mut self) {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
-            if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         if tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
             tracing::warn!(process = self.name, "did not stop in time and was killed");

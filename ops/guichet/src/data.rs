@@ -103,10 +103,6 @@ impl DataDir {
     pub fn vault(&self) -> PathBuf {
         self.root.join("vault")
     }
-    /// Rebuildable things.
-    pub fn store(&self) -> PathBuf {
-        self.root.join("store")
-    }
     /// Settlement and clearing files.
     pub fn settlement(&self) -> PathBuf {
         self.root.join("settlement")

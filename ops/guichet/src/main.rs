@@ -12,6 +12,7 @@ mod explain;
 mod gate;
 mod information;
 mod links;
+mod operator;
 mod play;
 mod ports;
 mod rehearse;
@@ -62,6 +63,9 @@ enum Verb {
     Explain(Explain),
     /// Cut over, close the day, write its file, and compare it with the bank's.
     Settle(Settle),
+    /// What waits for people, and what only they decide: parked orders, prints in doubt, exceptions, terminals.
+    #[command(subcommand)]
+    Operator(operator::Verb),
     /// Verify a ticket's code as a gate would.
     VerifyTicket(VerifyTicket),
     /// Replay the journal with rules of its own: seats, charges, ledger, prints.
@@ -278,6 +282,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         }
         Verb::Explain(e) => on_system(async |_| explain_command(e).await)?,
         Verb::Settle(s) => on_system(async |runtime| settle_command(s, runtime).await)?,
+        Verb::Operator(verb) => on_system(async |_| operator::run(verb).await)?,
         Verb::VerifyTicket(v) => return gate::verify(&v.data, &v.code, v.json),
         Verb::Audit(a) => return audit::run(&a.data, a.drained, a.json),
     }

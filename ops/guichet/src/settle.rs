@@ -93,7 +93,7 @@ pub struct ExceptionReport {
 }
 
 /// Reads `2026-11-23`.
-fn date(text: &str) -> Result<BusinessDate> {
+pub fn date(text: &str) -> Result<BusinessDate> {
     let date: jiff::civil::Date =
         text.parse().with_context(|| format!("{text} is no date; it looks like 2026-11-23"))?;
     let number =
@@ -346,7 +346,8 @@ async fn report(
     })
 }
 
-fn exception(e: &ExceptionRaised) -> ExceptionReport {
+/// An exception in words.
+pub fn exception(e: &ExceptionRaised) -> ExceptionReport {
     ExceptionReport {
         kind: exception_word(e.kind).to_owned(),
         rrn: e.rrn.to_string(),

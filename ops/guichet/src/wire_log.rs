@@ -41,7 +41,6 @@ pub struct WireLine {
 pub struct WireLog {
     file: Mutex<File>,
     on_unmatched: Box<dyn Fn(WireRecord, Option<i64>) + Send + Sync>,
-    links: Mutex<std::collections::BTreeMap<u16, bool>>,
 }
 
 impl WireLog {
@@ -55,13 +54,7 @@ impl WireLog {
             .append(true)
             .open(path)
             .with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { file: Mutex::new(file), on_unmatched, links: Mutex::default() })
-    }
-
-    /// Acquirers whose link is down.
-    pub fn links_down(&self) -> Vec<u16> {
-        let links = self.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        links.iter().filter(|(_, up)| !**up).map(|(id, _)| *id).collect()
+        Ok(Self { file: Mutex::new(file), on_unmatched })
     }
 }
 
@@ -115,7 +108,6 @@ impl BankWatch for WireLog {
         } else {
             0.0
         });
-        self.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(acquirer.0, up);
     }
 }
 

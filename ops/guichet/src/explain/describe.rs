@@ -4,7 +4,6 @@ use guichet_engine::event::{
     AccountKind, BankNumbers, BankStep, InventoryEvent, OrderEvent, PaymentEnd, Posting,
     SettlementEvent, Side, TerminalEvent,
 };
-use jiff::Timestamp;
 
 use crate::clock;
 
@@ -333,9 +332,4 @@ pub fn settlement(event: &SettlementEvent) -> Told {
         }
     };
     told("settlement", text)
-}
-
-/// A stamp for files and JSON.
-pub fn stamp(us: i64) -> String {
-    Timestamp::from_microsecond(us).map_or_else(|_| us.to_string(), |t| t.to_string())
 }

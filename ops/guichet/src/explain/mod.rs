@@ -89,15 +89,9 @@ pub fn timeline(data: &DataDir, subject: &str, wanted: &Wanted) -> Result<Timeli
     let mut lines = Vec::new();
     walk(data, |partition, sequence, entry| {
         for event in &entry.events {
-            if found.covers(event) {
-                if let Some(told) = tell(event) {
-                    lines.push(line(
-                        entry.at,
-                        Some((partition, sequence)),
-                        told,
-                        Some(entry.command.to_string()),
-                    ));
-                }
+            if let Some(told) = tell(event).filter(|_| found.covers(event)) {
+                let correlation = Some(entry.command.to_string());
+                lines.push(line(entry.at, Some((partition, sequence)), told, correlation));
             }
         }
     })?;

@@ -1,0 +1,148 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+fn parse(text: &str) -> Option<Request> {
+    let words = std::iter::once("operator").chain(text.split(' '));
+    Line::try_parse_from(words).ok().map(|line| line.verb.split().1)
+}
+
+#[test]
+fn commands_name_their_people() {
+    let order = || "ABCDEFGH12".to_owned();
+    let count = |printed| Request::CountPrint {
+        order: order(),
+        line: 0,
+        print: 1,
+        printed,
+        by: 7,
+        second: 8,
+    };
+    let end = Request::EndException {
+        id: u64::MAX,
+        date: "2026-11-23".into(),
+        acquirer: None,
+        how: 3,
+        by: 7,
+        second: 8,
+    };
+    let rows = [
+        ("status", Some(Request::Status)),
+        ("unpark ABCDEFGH12 --as 7", Some(Request::Unpark { order: order(), by: 7 })),
+        ("unpark ABCDEFGH12", None),
+        ("unpark ABCDEFGH12 --as 0", None),
+        ("count-print ABCDEFGH12 0 1 --printed true --as 7 --and 8", Some(count(true))),
+        ("count-print ABCDEFGH12 0 1 --printed false --as 7 --and 8", Some(count(false))),
+        ("count-print ABCDEFGH12 0 1 --as 7 --and 8", None),
+        ("count-print ABCDEFGH12 0 1 --printed true --as 7", None),
+        (
+            "end-exception 18446744073709551615 --date 2026-11-23 --how paid-back --as 7 --and 8",
+            Some(end),
+        ),
+        ("end-exception 1 --date 2026-11-23 --how somehow --as 7 --and 8", None),
+        ("revoke-terminal T0000002 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
+        ("revoke-terminal 2 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
+        ("revoke-terminal two --as 7", None),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(parse(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn requests_and_replies_cross_the_socket() {
+    let request = Request::RevokeTerminal { terminal: 2, by: 7 };
+    let line = serde_json::to_string(&crate::admin::Ask::Operator(request.clone())).unwrap();
+    let Ok(crate::admin::Ask::Operator(read)) = serde_json::from_str(&line) else {
+        panic!("{line}")
+    };
+    assert_eq!(read, request);
+    let reply = crate::admin::Answer::Operator(Reply::Status(sample()));
+    let line = serde_json::to_string(&reply).unwrap();
+    let Ok(crate::admin::Answer::Operator(Reply::Status(read))) = serde_json::from_str(&line)
+    else {
+        panic!("{line}")
+    };
+    assert_eq!(read.text(), sample().text());
+}
+
+#[test]
+fn orders_are_named_by_id_or_reference() {
+    let order = OrderId::new(Slot::new(0xabc), 42);
+    assert_eq!(named(&order.to_string()), Some(Named::Order(order)));
+    let reference = Reference(*b"T123456789");
+    assert_eq!(named("t12345-6789"), Some(Named::Reference(reference)));
+    for bad in ["", "o-abc", "T0000001", "列车列"] {
+        assert_eq!(named(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn status_shows_what_waits_and_who_is_unwell() {
+    let text = sample().text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(text.starts_with("no order is parked\n"), "{text}");
+    assert!(text.contains("9223372036854775809  2026-11-23  1"), "{text}");
+    let ends = |start: &str, end: &str| {
+        lines.iter().any(|line| line.starts_with(start) && line.ends_with(end))
+    };
+    assert!(ends("T0000001", "all well"), "{text}");
+    assert!(ends("T0000002", "ticket printer paper out; number 9 power off, paper low"), "{text}");
+    assert!(ends("T0000003", "not heard of yet"), "{text}");
+    let nothing = StatusReport::default().text();
+    assert_eq!(
+        nothing,
+        "no order is parked\n\nno print is in doubt\n\nno exception is open\n\nno terminal is registered\n"
+    );
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    assert!(advice(Reject::NeedsSecondPrincipal).to_string().contains("--and"));
+    assert!(advice(Reject::Parked).to_string().contains("operator unpark"));
+    assert!(advice(Reject::LimitReached).to_string().contains("code 27"));
+}
+
+fn sample() -> StatusReport {
+    let device = |device: u8, state: u8, supply: u8| (device, state, supply);
+    let terminal = |number: u32, devices: &[(u8, u8, u8)]| {
+        let mut terminal = Terminal::new(TerminalId(number));
+        for (device, state, supply) in devices {
+            let (state, supply, at) = (*state, *supply, guichet_engine::time::Instant(0));
+            terminal
+                .devices
+                .insert(*device, guichet_engine::terminal::DeviceState { state, supply, at });
+        }
+        terminal_of(&terminal)
+    };
+    let what = ExceptionReport {
+        kind: "LONG".into(),
+        rrn: "000000000001".into(),
+        order: None,
+        ours: None,
+        theirs: Some("1.00 CNY".into()),
+        owner: "our clerk".into(),
+    };
+    StatusReport {
+        parked: Vec::new(),
+        prints: Vec::new(),
+        exceptions: vec![OpenException {
+            id: "9223372036854775809".into(),
+            acquirer: 1,
+            date: "2026-11-23".into(),
+            since: String::new(),
+            what,
+        }],
+        terminals: vec![
+            terminal(1, &[device(1, 0, 0), device(3, 6, 0)]),
+            terminal(2, &[device(3, 0, 2), device(9, 2, 1)]),
+            terminal(3, &[]),
+        ],
+    }
+}
