@@ -240,7 +240,7 @@ impl Driver {
             Intent::Provider(intent) => self.provider(&intent),
             Intent::Bank(intent) => self.bank(&intent),
             Intent::Terminal(intent) => self.terminal(intent.order, &intent.op),
-            Intent::Schedule { .. } | Intent::Rest(_) => {}
+            Intent::Revoke { .. } | Intent::Schedule { .. } | Intent::Rest(_) => {}
         }
     }
 

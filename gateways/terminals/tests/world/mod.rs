@@ -533,7 +533,7 @@ async fn carry_out(
                 let acknowledge = Body::Acknowledge { by: PartitionId(0), n };
                 center.act(Role::System, acknowledge).await.unwrap();
             }
-            Intent::Schedule { .. } | Intent::Rest(_) => {}
+            Intent::Revoke { .. } | Intent::Schedule { .. } | Intent::Rest(_) => {}
         }
     }
 }
