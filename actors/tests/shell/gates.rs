@@ -7,7 +7,6 @@ use guichet_engine::event::Authority;
 use guichet_engine::ids::{AcquirerId, TerminalId, TicketNumber};
 use guichet_engine::order::Order;
 use guichet_engine::time::Instant;
-use guichet_ports::center::Center;
 use guichet_ports::keys::{
     CardIdentity, KeyFault, KeyServer, MacAlgorithm, PadKeys, SwipedCard, TicketClaims,
     TicketVerdict, WrappedZoneKeys,

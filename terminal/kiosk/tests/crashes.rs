@@ -97,13 +97,17 @@ impl Person {
                 self.swiped = true;
                 self.devices.swipe(TRACK2).await;
             }
-            "confirm" => drop(screen.try_tap("confirm").await),
+            "confirm" => {
+                screen.try_tap("confirm").await;
+            }
             // The booking was not here yet when the card was swiped: once more.
             "problem_no_booking" | "problem_no_link" => {
                 self.swiped = false;
-                drop(screen.try_tap("done").await);
+                screen.try_tap("done").await;
             }
-            "done" | "done_refunded" => drop(screen.try_tap("done").await),
+            "done" | "done_refunded" => {
+                screen.try_tap("done").await;
+            }
             "pin_entry" if !self.typed => {
                 if self.devices.state().await["pin-pad"]["entering"] == true {
                     self.typed = true;
