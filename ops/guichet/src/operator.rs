@@ -64,6 +64,7 @@ pub struct Two {
     second: u64,
 }
 
+/// Which order goes on.
 #[derive(Args)]
 pub struct Unpark {
     /// The order (o-…) or its reference.
@@ -74,6 +75,7 @@ pub struct Unpark {
     place: Where,
 }
 
+/// What a count of paper found.
 #[derive(Args)]
 pub struct CountPrint {
     /// The order (o-…) or its reference.
@@ -91,6 +93,7 @@ pub struct CountPrint {
     place: Where,
 }
 
+/// Which exception ended, and how.
 #[derive(Args)]
 pub struct EndException {
     /// The exception's number, as `operator status` shows it.
@@ -110,6 +113,7 @@ pub struct EndException {
     place: Where,
 }
 
+/// Which terminal is shut out.
 #[derive(Args)]
 pub struct RevokeTerminal {
     /// The terminal's number, 2 or T0000002.

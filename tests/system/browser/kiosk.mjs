@@ -175,14 +175,12 @@ async function enter_pin(page) {
 
 /** Takes what lies in the exit until the terminal says goodbye. */
 async function take_tickets(page) {
-  const named = await page.textContent(".for");
   await until("the terminal says goodbye", async () => {
     const now = await shows(page);
     if (now === "problem") throw new Error(`the terminal shows a problem: ${(await prompt(page)).title}`);
     if (now === "take_ticket") await device("/paper/take", {});
     return now === "done";
   });
-  return named;
 }
 
 /** The names that were printed: the full ones, which the screen may show only after the PIN. */
