@@ -18,6 +18,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::AbandonPayment { .. } => "abandon_payment",
         Body::ProviderAnswered { .. } => "provider_answered",
         Body::BankAnswered { .. } => "bank_answered",
+        Body::ReportUnmatched { .. } => "report_unmatched",
         Body::ReportPrint { .. } => "report_print",
         Body::ReportTaken { .. } => "report_taken",
         Body::ReportReceipt { .. } => "report_receipt",

@@ -53,7 +53,9 @@ fn roles(body: &Body) -> &'static [Role] {
         Body::CancelOrder { .. } | Body::RefundLine { .. } => &[Guest, Agent, Operator],
         Body::StartPayment { .. } | Body::EnterPin { .. } => &[Terminal],
         Body::AbandonPayment { .. } => &[Terminal, Gateway, System],
-        Body::ProviderAnswered { .. } | Body::BankAnswered { .. } => &[Gateway, System],
+        Body::ProviderAnswered { .. }
+        | Body::BankAnswered { .. }
+        | Body::ReportUnmatched { .. } => &[Gateway, System],
         Body::ReportPrint { .. } => &[Terminal, Gateway, System],
         Body::ReportTaken { .. } | Body::ReportReceipt { .. } => &[Terminal, Gateway],
         Body::CountPrint { .. } | Body::Unpark { .. } => &[Operator],

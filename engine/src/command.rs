@@ -11,7 +11,7 @@ use crate::event::{
 };
 use crate::ids::{
     AcquirerId, Attempt, AuthCode, CommandId, LineNo, OperatorId, OrderId, PartitionId, PaymentNo,
-    Reference, RefundNo, ResponseCode, SessionId, Slot, TerminalId, UnitNo, Version,
+    Reference, RefundNo, ResponseCode, Rrn, SessionId, Slot, Stan, TerminalId, UnitNo, Version,
 };
 use crate::money::{Currency, Money};
 use crate::time::{BusinessDate, Instant};
@@ -95,6 +95,14 @@ pub enum Body {
         payment: PaymentNo,
         exchange: BankExchange,
         outcome: BankOutcome,
+    },
+    /// A bank approved something that no request waited for; it is looked up by its reference.
+    ReportUnmatched {
+        operator: OperatorId,
+        acquirer: AcquirerId,
+        rrn: Rrn,
+        stan: Stan,
+        amount: Option<Money>,
     },
     /// A terminal reports what became of a print.
     ReportPrint { order: OrderId, line: LineNo, print: Attempt, outcome: PrintOutcome },

@@ -4,7 +4,8 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::event::{Event, OrderEvent, SettlementEvent};
-use crate::ids::{Rrn, Slot, Stan};
+use crate::ids::{AcquirerId, Rrn, Slot, Stan};
+use crate::limits::SLOTS;
 
 /// Bits of the count below the slot in ticket, receipt and exception numbers.
 const COUNT_BITS: u32 = 40;
@@ -136,8 +137,8 @@ impl SlotCounters {
 pub fn slot_of_use(event: &Event) -> Option<Slot> {
     match event {
         Event::Order(id, _) => Some(id.slot),
-        Event::Settlement(SettlementEvent::ExceptionRaised { exception, .. }) => {
-            exception.order.map(|order| order.slot)
+        Event::Settlement(SettlementEvent::ExceptionRaised { acquirer, exception, .. }) => {
+            Some(slot_of_exception(exception.id, *acquirer))
         }
         Event::Settlement(_)
         | Event::Inventory(..)
@@ -148,6 +149,32 @@ pub fn slot_of_use(event: &Event) -> Option<Slot> {
         | Event::Received { .. }
         | Event::Acknowledged { .. } => None,
     }
+}
+
+/// The slot whose partition holds an exception: the one that numbered it, or the acquirer's for those of a comparison.
+#[must_use]
+pub fn slot_of_exception(id: u64, acquirer: AcquirerId) -> Slot {
+    if id & RAISED_HERE == 0 {
+        return acquirer.slot();
+    }
+    u16::try_from((id & !RAISED_HERE) >> COUNT_BITS).map_or_else(|_| acquirer.slot(), Slot::new)
+}
+
+/// The slot that gave a retrieval reference number out; `None` for a number that is none of ours.
+#[must_use]
+pub fn slot_of_rrn(rrn: Rrn) -> Option<Slot> {
+    let mut number: u64 = 0;
+    for character in rrn.0 {
+        let digit = match character {
+            b'0'..=b'9' => character.checked_sub(b'0'),
+            b'A'..=b'Z' => character.checked_sub(b'A').map(|letter| letter.saturating_add(10)),
+            _ => None,
+        };
+        number = number.checked_mul(36)?.checked_add(digit?.into())?;
+    }
+    let slot = u16::try_from(number >> COUNT_BITS).ok().filter(|slot| *slot < SLOTS)?;
+    // Counts begin at 1.
+    (number & ((1 << COUNT_BITS) - 1) != 0).then(|| Slot::new(slot))
 }
 
 fn joined(slot: Slot, count: u64) -> u64 {
@@ -165,7 +192,9 @@ mod tests {
             for bank in 0..300u64 {
                 let counters = SlotCounters { bank, ..SlotCounters::default() };
                 assert!((1..=999_999).contains(&counters.next_stan(slot).0));
-                assert!(seen.insert(counters.next_rrn(slot)), "{slot:?} {bank}");
+                let rrn = counters.next_rrn(slot);
+                assert_eq!(slot_of_rrn(rrn), Some(slot), "{rrn}");
+                assert!(seen.insert(rrn), "{slot:?} {bank}");
             }
         }
         let first = SlotCounters::default();
@@ -175,6 +204,22 @@ mod tests {
         assert_eq!(first.next_ticket(Slot::new(4095)), (4095 << 40) + 1);
         assert!(first.next_ticket(Slot::new(4095)) < 10_000_000_000_000_000);
         assert_ne!(first.next_exception(Slot::new(0)), 1);
+    }
+
+    #[test]
+    fn numbers_tell_their_slot_and_foreign_ones_tell_none() {
+        let acquirer = AcquirerId(3);
+        for slot in [0u16, 7, 4095].map(Slot::new) {
+            let id = SlotCounters::default().next_exception(slot);
+            assert_eq!(slot_of_exception(id, acquirer), slot);
+        }
+        assert_eq!(slot_of_exception(1, acquirer), acquirer.slot());
+        // The last is (4096 << 40) + 1: the first number of a slot too many.
+        let rows: [&[u8; 12]; 5] =
+            [b"000000000000", b"ZZZZZZZZZZZZ", b"            ", b"00000000000a", b"018CE53UN18H"];
+        for rrn in rows {
+            assert_eq!(slot_of_rrn(Rrn(*rrn)), None, "{:?}", Rrn(*rrn));
+        }
     }
 
     #[test]

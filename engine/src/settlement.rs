@@ -229,6 +229,7 @@ impl Settlement {
             | Body::AbandonPayment { .. }
             | Body::ProviderAnswered { .. }
             | Body::BankAnswered { .. }
+            | Body::ReportUnmatched { .. }
             | Body::ReportPrint { .. }
             | Body::ReportTaken { .. }
             | Body::ReportReceipt { .. }

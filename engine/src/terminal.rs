@@ -114,6 +114,7 @@ pub fn decide(
         | Body::AbandonPayment { .. }
         | Body::ProviderAnswered { .. }
         | Body::BankAnswered { .. }
+        | Body::ReportUnmatched { .. }
         | Body::ReportPrint { .. }
         | Body::ReportTaken { .. }
         | Body::ReportReceipt { .. }

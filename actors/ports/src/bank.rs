@@ -4,6 +4,7 @@ use guichet_engine::command::BankOutcome;
 use guichet_engine::effect::BankIntent;
 use guichet_engine::event::Flow;
 use guichet_engine::ids::{AcquirerId, CommandId, OrderId, TerminalId};
+use guichet_engine::money::Money;
 use guichet_engine::time::Instant;
 
 use crate::Later;
@@ -66,8 +67,9 @@ pub struct WireRecord {
 pub trait BankWatch: Send + Sync {
     /// A message was written or read.
     fn wire(&self, record: WireRecord);
-    /// An approval came that nobody waits for: it must become a refund exception.
-    fn unmatched_approval(&self, record: WireRecord, amount_minor: Option<i64>);
+    /// An approval came that nobody waits for: it becomes `ReportUnmatched` at the center. The amount is DE 4 in the
+    /// currency of DE 49; `None` when either is missing or senseless.
+    fn unmatched_approval(&self, record: WireRecord, amount: Option<Money>);
     /// The link is up (signed on) or down.
     fn link(&self, acquirer: AcquirerId, up: bool);
 }

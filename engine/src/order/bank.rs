@@ -2,23 +2,24 @@
 
 use super::desk::Desk;
 use super::paying::{ask_pin, book, doubt, end_payment, reverse, unwind};
-use super::state::PaymentPhase;
+use super::state::{Order, Payment, PaymentPhase};
 use crate::command::{BankExchange, BankOutcome, Body, ProviderStep};
 use crate::event::{
     Authority, BankNumbers, BankStep, ExceptionKind, OrderEvent, PaymentEnd, PostingKey,
     PostingKind,
 };
-use crate::ids::{AuthCode, PaymentNo, RefundNo, ResponseCode};
+use crate::ids::{AcquirerId, AuthCode, PaymentNo, RefundNo, ResponseCode, Rrn, Stan};
 use crate::ledger;
 use crate::limits::PIN_TRIES_MAX;
 use crate::message::Message;
+use crate::money::Money;
 use crate::reject::Reject;
 use crate::time::BusinessDate;
 
 /// The operator's own clerk has to act.
 const OWNER_CLERK: u8 = 1;
 /// The bank has to act.
-const OWNER_BANK: u8 = 2;
+pub(crate) const OWNER_BANK: u8 = 2;
 
 /// Takes a bank's answer in. An answer for something that is over is recorded, never an error.
 ///
@@ -117,6 +118,53 @@ fn completed(desk: &mut Desk, payment: PaymentNo, auth: AuthCode, bank_date: Opt
         }
     }
     desk.advance();
+}
+
+/// The payment of an order that sent messages under a reference.
+pub(crate) fn sent_under(order: &Order, acquirer: AcquirerId, rrn: Rrn) -> Option<PaymentNo> {
+    let sent = |payment: &Payment| {
+        let all = payment.authorization.iter().chain(&payment.tries);
+        payment.acquirer == acquirer && all.into_iter().any(|numbers| numbers.rrn == rrn)
+    };
+    order.numbered_payments().find_map(|(no, payment)| sent(payment).then_some(no))
+}
+
+/// Takes in an approval that the bank link could not pair with a request. It is no answer: a payment that still waits
+/// goes on waiting (its exchange ends in doubt and is reversed), one that ended has it as late.
+pub(crate) fn unmatched(
+    desk: &mut Desk,
+    payment: PaymentNo,
+    (rrn, stan): (Rrn, Stan),
+    amount: Option<Money>,
+) {
+    let Some(state) = desk.order.payment(payment) else { return };
+    let named = |numbers: &&BankNumbers| (numbers.rrn, numbers.stan) == (rrn, stan);
+    let authorization = state.authorization.as_ref().filter(named).copied();
+    let completion = state.tries.iter().find(named).copied();
+    let current = completion.is_some() && completion == state.completion;
+    let (step, numbers) = match (authorization, completion) {
+        (Some(numbers), _) => (BankStep::Authorization, numbers),
+        (None, Some(numbers)) => (BankStep::Completion, numbers),
+        (None, None) => {
+            // Our reference on a message that we never sent.
+            let numbers = BankNumbers { stan, rrn, at: desk.at };
+            return desk.raise(ExceptionKind::UnmatchedApproval, numbers, None, amount, OWNER_BANK);
+        }
+    };
+    let accounted = match state.phase {
+        PaymentPhase::Authorizing { .. } => step == BankStep::Authorization,
+        PaymentPhase::Completing { .. } | PaymentPhase::Completed { .. } => {
+            current || step == BankStep::Authorization
+        }
+        PaymentPhase::AwaitingPin { .. } => step == BankStep::Authorization,
+        PaymentPhase::Reversing { then, .. } => then == Some(step),
+        PaymentPhase::Pinning { .. } | PaymentPhase::Ended { .. } => false,
+    };
+    let covered = state.reversed.contains(&numbers.stan);
+    if !accounted && !covered {
+        let outcome = BankOutcome::Yes { auth: AuthCode([b' '; 6]), bank_date: None };
+        late(desk, payment, step, numbers, outcome);
+    }
 }
 
 /// An answer for something the payment no longer waits for.

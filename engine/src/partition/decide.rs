@@ -1,14 +1,19 @@
 //! What a partition decides about a command.
 
+use super::route::slot_of_report;
 use super::work::Work;
 use super::{Partition, first_slot};
 use crate::authority;
 use crate::command::{Body, Command, PlaceOrder, Timer};
-use crate::event::{Answered, Entity, Event, OrderEvent};
-use crate::ids::{OrderId, PartitionId, ServiceId, Slot};
+use crate::event::{
+    Answered, Entity, Event, ExceptionKind, ExceptionRaised, OrderEvent, SettlementEvent,
+};
+use crate::ids::{AcquirerId, OperatorId, OrderId, PartitionId, Rrn, ServiceId, Slot, Stan};
 use crate::inventory;
 use crate::limits::CARD_ORDERS_MAX;
 use crate::message::Message;
+use crate::money::Money;
+use crate::numbers::slot_of_rrn;
 use crate::order::{self, Desk};
 use crate::reject::Reject;
 use crate::terminal;
@@ -97,6 +102,11 @@ impl Partition {
             | Body::CloseBatch { .. }
             | Body::RecordReconciliation { .. }
             | Body::EndException { .. } => self.settle(work, &command.body),
+            Body::ReportUnmatched { operator, acquirer, rrn, stan, amount } => {
+                let numbers = (*rrn, *stan);
+                self.unmatched(work, (*operator, *acquirer), numbers, *amount);
+                Ok(())
+            }
             Body::Deliver { from, first, messages } => self.deliver(work, *from, *first, messages),
             Body::Acknowledge { by, n } => {
                 if self.state.mail.unacknowledged.range((*by, 0)..=(*by, *n)).next().is_some() {
@@ -133,6 +143,52 @@ impl Partition {
         let desk = order::place(request, work.at, work.counters(request.order.slot))?;
         work.absorb(desk);
         Ok(())
+    }
+
+    /// An approval that nobody waited for: the order that sent its request answers for it, or somebody looks into it.
+    fn unmatched(
+        &self,
+        work: &mut Work<'_>,
+        (operator, acquirer): (OperatorId, AcquirerId),
+        (rrn, stan): (Rrn, Stan),
+        amount: Option<Money>,
+    ) {
+        let slot = slot_of_report(acquirer, rrn);
+        let all = OrderId::new(slot, 0)..=OrderId::new(slot, u64::MAX);
+        let ours = self.state.orders.range(all).find_map(|(id, order)| {
+            (order.placed.operator == operator).then_some(())?;
+            order::sent_under(order, acquirer, rrn).map(|payment| (*id, payment))
+        });
+        if let Some((id, payment)) = ours {
+            return work.on_order(id, |desk| order::unmatched(desk, payment, (rrn, stan), amount));
+        }
+        let known = &self.state.settlement.exceptions;
+        // The same answer once more; without a reference of ours nobody can tell.
+        let again = known.iter().any(|((day, _), e)| {
+            (day.0, day.1) == (operator, acquirer)
+                && e.kind == ExceptionKind::UnmatchedApproval
+                && (e.order, e.rrn, e.theirs) == (None, rrn, amount)
+        });
+        if again && slot_of_rrn(rrn).is_some() {
+            return;
+        }
+        let exception = ExceptionRaised {
+            id: work.counters(slot).next_exception(slot),
+            kind: ExceptionKind::UnmatchedApproval,
+            order: None,
+            rrn,
+            ours: None,
+            theirs: amount,
+            owner: order::OWNER_BANK,
+            since: work.at,
+        };
+        let date = work.settlement().date(operator, acquirer).unwrap_or_default();
+        work.push(Event::Settlement(SettlementEvent::ExceptionRaised {
+            operator,
+            acquirer,
+            date,
+            exception,
+        }));
     }
 
     fn tick(&self, work: &mut Work<'_>, entity: Entity, timer: Timer) -> Result<(), Reject> {
@@ -307,6 +363,7 @@ fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
         | Body::CloseBatch { .. }
         | Body::RecordReconciliation { .. }
         | Body::EndException { .. }
+        | Body::ReportUnmatched { .. }
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => Err(Reject::Broken),
     }
@@ -361,6 +418,7 @@ fn remembers(body: &Body) -> Option<Entity> {
         | Body::EndException { acquirer, .. } => Some(Entity::Settlement(*acquirer)),
         Body::ProviderAnswered { .. }
         | Body::BankAnswered { .. }
+        | Body::ReportUnmatched { .. }
         | Body::Tick { .. }
         | Body::Restarted { .. }
         | Body::Park { .. }

@@ -2,8 +2,9 @@
 
 use crate::command::Body;
 use crate::event::Entity;
-use crate::ids::{PartitionId, Slot};
+use crate::ids::{AcquirerId, PartitionId, Rrn, Slot};
 use crate::limits::SLOTS;
+use crate::numbers::slot_of_rrn;
 
 /// The first slot of a partition: where messages to the partition itself go.
 #[must_use]
@@ -21,6 +22,12 @@ pub fn slot_of_entity(entity: Entity) -> Slot {
         Entity::Terminal(terminal) => terminal.slot(),
         Entity::Settlement(acquirer) => acquirer.slot(),
     }
+}
+
+/// The slot that gave a reference out, or the acquirer's for a reference that is none of ours.
+#[must_use]
+pub fn slot_of_report(acquirer: AcquirerId, rrn: Rrn) -> Slot {
+    slot_of_rrn(rrn).unwrap_or_else(|| acquirer.slot())
 }
 
 /// The slot whose partition decides about a command. `None` for what is addressed to a partition, not to a slot:
@@ -52,6 +59,7 @@ pub fn slot_of(body: &Body) -> Option<Slot> {
         | Body::CloseBatch { acquirer, .. }
         | Body::RecordReconciliation { acquirer, .. } => acquirer.slot(),
         Body::EndException { slot, .. } => *slot,
+        Body::ReportUnmatched { acquirer, rrn, .. } => slot_of_report(*acquirer, *rrn),
         Body::Deliver { messages, .. } => messages.first()?.0,
         Body::Acknowledge { .. } => return None,
     })

@@ -25,9 +25,9 @@ use crate::world::{
 };
 
 const LINE: LineNo = LineNo(0);
-const PAYMENT: PaymentNo = PaymentNo(0);
+pub const PAYMENT: PaymentNo = PaymentNo(0);
 
-fn order() -> OrderId {
+pub fn order() -> OrderId {
     live(1).order
 }
 
@@ -64,19 +64,19 @@ fn pay(flow: Flow) -> Body {
     }
 }
 
-fn bank(exchange: BankExchange, outcome: BankOutcome) -> Body {
+pub fn bank(exchange: BankExchange, outcome: BankOutcome) -> Body {
     Body::BankAnswered { order: order(), payment: PAYMENT, exchange, outcome }
 }
 
-fn yes() -> BankOutcome {
+pub fn yes() -> BankOutcome {
     BankOutcome::Yes { auth: AuthCode(*b"A00001"), bank_date: None }
 }
 
-fn no() -> BankOutcome {
+pub fn no() -> BankOutcome {
     BankOutcome::No { code: ResponseCode(*b"51"), retry_pin: false }
 }
 
-fn pin(pin_try: u8) -> Body {
+pub fn pin(pin_try: u8) -> Body {
     Body::EnterPin { order: order(), payment: PAYMENT, pin_try, session: SESSION }
 }
 
@@ -100,10 +100,10 @@ fn name(event: &Event) -> Option<String> {
 }
 
 /// Each row: seconds since the start, who, what, and the facts or the reject that follow.
-type Row<'a> = (i64, Role, Body, Result<&'a str, Reject>);
+pub type Row<'a> = (i64, Role, Body, Result<&'a str, Reject>);
 
 /// Plays a script against a world whose outside effects are never carried out.
-fn check(rows: &[Row<'_>]) -> World {
+pub fn check(rows: &[Row<'_>]) -> World {
     let mut world = World::new(1);
     for (row, (second, who, body, expected)) in rows.iter().enumerate() {
         world.now = START + second * 1_000_000;
@@ -122,7 +122,7 @@ fn check(rows: &[Row<'_>]) -> World {
 }
 
 /// The rows up to a completed and confirmed payment.
-fn paid() -> Vec<Row<'static>> {
+pub fn paid() -> Vec<Row<'static>> {
     vec![
         (0, Role::Guest, place(), Ok("Placed HoldAsked ProviderAsked")),
         (1, Role::Gateway, provider(ProviderStep::Hold, true), Ok("ProviderBooked LineHeld")),

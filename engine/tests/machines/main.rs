@@ -6,4 +6,5 @@ mod partitions;
 mod random;
 mod sagas;
 mod seats;
+mod unmatched;
 mod world;

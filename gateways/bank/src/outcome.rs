@@ -2,6 +2,7 @@
 
 use guichet_engine::command::BankOutcome;
 use guichet_engine::ids::{AuthCode, ResponseCode};
+use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::BusinessDate;
 use guichet_iso8583::{Action, AdviceVerdict, Dialect, Message, Verdict};
 use jiff::civil::Date;
@@ -61,10 +62,15 @@ pub(crate) fn of_advice(
 }
 
 /// Whether the answer approves, and how much: what makes an unmatched answer a matter of money.
-pub(crate) fn approved_amount(dialect: &Dialect, answer: &Message) -> Option<Option<i64>> {
+pub(crate) fn approved_amount(dialect: &Dialect, answer: &Message) -> Option<Option<Money>> {
     let moves = matches!(answer.mti.class(), 1 | 2) && answer.mti.function() == 1;
     let approved = dialect.meaning(answer.text(39)?).verdict == Verdict::Yes;
-    (moves && approved).then(|| answer.number(4).and_then(|minor| i64::try_from(minor).ok()))
+    let amount = || {
+        let minor = i64::try_from(answer.number(4)?).ok()?;
+        let currency = Currency::from_numeric(u16::try_from(answer.number(49)?).ok()?)?;
+        Money::new(minor, currency).ok()
+    };
+    (moves && approved).then(amount)
 }
 
 fn differs(request: &Message, answer: &Message, de: u8) -> bool {
@@ -177,9 +183,10 @@ mod tests {
     #[test]
     fn only_approvals_of_payments_are_a_matter_of_money() {
         let dialect = Dialect::named("ascii").expect("dialect");
+        let amount = Money::new(12_300, Currency::CNY).ok();
         for (mti, code, expected) in [
-            ("0110", "00", Some(Some(12_300))),
-            ("0210", "00", Some(Some(12_300))),
+            ("0110", "00", Some(amount)),
+            ("0210", "00", Some(amount)),
             ("0210", "51", None),
             ("0430", "00", None),
             ("0230", "00", None),
@@ -188,5 +195,7 @@ mod tests {
             let found = approved_amount(&dialect, &message(mti).with(39, code));
             assert_eq!(found, expected, "{mti} {code}");
         }
+        let odd = message("0110").with(39, "00").with(49, "000");
+        assert_eq!(approved_amount(&dialect, &odd), Some(None), "no such currency");
     }
 }

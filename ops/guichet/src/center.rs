@@ -12,13 +12,15 @@ use guichet_actors::{
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
 use guichet_engine::command::{Body, Command, Principal, Role};
-use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, ProviderId, TerminalId};
-use guichet_engine::money::Currency;
+use guichet_engine::ids::{
+    AcquirerId, CommandId, OperatorId, ProviderId, Rrn, Stan, TerminalId,
+};
+use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::BusinessDate;
 use guichet_feeds::store::FileStore;
 use guichet_journal::LogOptions;
-use guichet_ports::bank::{BankPort, BankWatch};
-use guichet_ports::center::{Center as _, Secrets};
+use guichet_ports::bank::{BankPort, BankWatch, WireRecord};
+use guichet_ports::center::{Center as _, Refused, Secrets};
 use guichet_ports::keys::KeyServer;
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::terminals::TerminalsPort;
@@ -37,6 +39,9 @@ use crate::wire_log::WireLog;
 
 /// How long a stop waits for bank links to sign off.
 const SIGN_OFF_PATIENCE: Duration = Duration::from_secs(3);
+
+/// When an approval that nobody waits for is reported again to a busy center.
+const REPORT_AGAIN: Duration = Duration::from_millis(200);
 
 /// A center at work.
 pub struct Center {
@@ -161,14 +166,7 @@ impl Center {
     async fn open_doors(&mut self, runtime: &Handle) -> Result<()> {
         let watch = Arc::new(WireLog::open(
             &self.data.wire_log(),
-            Box::new(|record, amount| {
-                tracing::error!(
-                    rrn = record.rrn,
-                    stan = record.stan,
-                    amount,
-                    "the bank approved something nobody waits for; the clearing file will show it as LONG"
-                );
-            }),
+            self.report_unmatched(runtime),
         )?);
         let banks = Arc::new(self.start_banks(Arc::clone(&watch) as Arc<dyn BankWatch>, runtime)?);
         for provider in &self.config.providers {
@@ -197,6 +195,50 @@ impl Center {
         let readiness = self.readiness(&banks, &info);
         self.banks = Some(banks);
         self.open_site(info, readiness)
+    }
+
+    /// An approval that nobody waits for becomes a journaled fact: of the order that sent its request, or an exception.
+    fn report_unmatched(
+        &self,
+        runtime: &Handle,
+    ) -> Box<dyn Fn(WireRecord, Option<Money>) + Send + Sync> {
+        let (handle, runtime) = (self.handle.clone(), runtime.clone());
+        let operator = OperatorId(self.config.operator.id);
+        Box::new(move |record, amount| {
+            let (rrn, stan) = (record.rrn.as_str(), record.stan.as_str());
+            tracing::error!(
+                rrn,
+                stan,
+                amount = amount.map(|money| money.to_string()),
+                "the bank approved something nobody waits for"
+            );
+            let body = Body::ReportUnmatched {
+                operator,
+                acquirer: record.acquirer,
+                rrn: Rrn::parse(&format!("{rrn:<12}")).unwrap_or(Rrn([b'?'; 12])),
+                stan: Stan(stan.parse().unwrap_or_default()),
+                amount,
+            };
+            let handle = handle.clone();
+            runtime.spawn(async move {
+                loop {
+                    let Ok(command) = internal(&handle, Role::Gateway, body.clone()) else {
+                        return;
+                    };
+                    match handle.submit(command, Secrets::default()).await {
+                        Ok(_) => return,
+                        Err(Refused::Busy) => tokio::time::sleep(REPORT_AGAIN).await,
+                        Err(error) => {
+                            tracing::error!(
+                                %error,
+                                "an approval that nobody waits for was not journaled; the clearing file will show it as LONG"
+                            );
+                            return;
+                        }
+                    }
+                }
+            });
+        })
     }
 
     fn start_banks(&self, watch: Arc<dyn BankWatch>, runtime: &Handle) -> Result<BankGateway> {

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use guichet_engine::command::{Body, Principal, Role};
 use guichet_engine::ids::{AcquirerId, Attempt, LineNo, OrderId, Reference, Slot, TerminalId};
+use guichet_engine::numbers::slot_of_exception;
 use guichet_engine::order::{LinePhase, Order};
 use guichet_engine::partition::Partition;
 use guichet_engine::reject::Reject;
@@ -449,7 +450,7 @@ async fn find_exception(
             p.exceptions()
                 .filter(|(day, e)| day.2 == date && e.id == id)
                 .filter(|(day, _)| acquirer.is_none_or(|wanted| day.1 == AcquirerId(wanted)))
-                .map(|(day, e)| (day, raised_at(p, day.1, e.order)))
+                .map(|(day, e)| (day, slot_of_exception(e.id, day.1)))
                 .collect::<Vec<_>>()
         })
         .await
@@ -462,14 +463,6 @@ async fn find_exception(
         [..] => bail!(
             "several acquirers have an exception {id} of {date}: name the acquirer with --acquirer"
         ),
-    }
-}
-
-/// Those of a comparison were raised at the acquirer's slot, those of a payment at its order's.
-fn raised_at(partition: &Partition, acquirer: AcquirerId, order: Option<OrderId>) -> Slot {
-    match order {
-        Some(order) if order.slot.partition(partition.partitions()) == partition.id() => order.slot,
-        Some(_) | None => acquirer.slot(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use guichet_engine::ids::AcquirerId;
+use guichet_engine::money::Money;
 use guichet_ports::bank::{BankWatch, WireRecord};
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +41,14 @@ pub struct WireLine {
 /// Writes what the bank gateways see, counts it, and keeps the state of the links.
 pub struct WireLog {
     file: Mutex<File>,
-    on_unmatched: Box<dyn Fn(WireRecord, Option<i64>) + Send + Sync>,
+    on_unmatched: Box<dyn Fn(WireRecord, Option<Money>) + Send + Sync>,
 }
 
 impl WireLog {
     /// Appends to `path`; unmatched approvals are handed on.
     pub fn open(
         path: &Path,
-        on_unmatched: Box<dyn Fn(WireRecord, Option<i64>) + Send + Sync>,
+        on_unmatched: Box<dyn Fn(WireRecord, Option<Money>) + Send + Sync>,
     ) -> Result<Self> {
         let file = File::options()
             .create(true)
@@ -96,9 +97,9 @@ impl BankWatch for WireLog {
         }
     }
 
-    fn unmatched_approval(&self, record: WireRecord, amount_minor: Option<i64>) {
+    fn unmatched_approval(&self, record: WireRecord, amount: Option<Money>) {
         metrics::counter!("guichet_bank_unmatched_approvals_total").increment(1);
-        (self.on_unmatched)(record, amount_minor);
+        (self.on_unmatched)(record, amount);
     }
 
     fn link(&self, acquirer: AcquirerId, up: bool) {

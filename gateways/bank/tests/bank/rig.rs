@@ -30,7 +30,7 @@ pub const GOOD: &str = "6200000000000005";
 #[derive(Default)]
 pub struct Watch {
     records: Mutex<Vec<WireRecord>>,
-    unmatched: Mutex<Vec<Option<i64>>>,
+    unmatched: Mutex<Vec<Option<Money>>>,
     links: Mutex<Vec<bool>>,
 }
 
@@ -39,8 +39,8 @@ impl BankWatch for Watch {
         self.records.lock().expect("lock").push(record);
     }
 
-    fn unmatched_approval(&self, _: WireRecord, amount_minor: Option<i64>) {
-        self.unmatched.lock().expect("lock").push(amount_minor);
+    fn unmatched_approval(&self, _: WireRecord, amount: Option<Money>) {
+        self.unmatched.lock().expect("lock").push(amount);
     }
 
     fn link(&self, _: AcquirerId, up: bool) {
@@ -74,7 +74,7 @@ impl Watch {
         self.unmatched.lock().expect("lock").len()
     }
 
-    pub fn unmatched_amounts(&self) -> Vec<Option<i64>> {
+    pub fn unmatched_amounts(&self) -> Vec<Option<Money>> {
         self.unmatched.lock().expect("lock").clone()
     }
 
