@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 
-SUITES = ["demo", "faults", "settlement", "secrets", "judges", "browser"]
+SUITES = ["demo", "faults", "settlement", "operator", "secrets", "judges", "browser"]
 LONG = ["crash"]
 
 

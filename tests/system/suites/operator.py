@@ -1,0 +1,121 @@
+"""What people decide at the center: status, a count of paper, ending an exception, shutting a terminal out."""
+
+import json
+
+from world import World, call, command, until
+
+
+def operator(data, *args, check=True):
+    return command("operator", *args, "--data", str(data), check=check)
+
+
+def status(data):
+    return json.loads(operator(data, "status", "--json").stdout)
+
+
+def terminals(data):
+    return {t["terminal"]: t for t in status(data)["terminals"]}
+
+
+def check_revoked_terminal(place):
+    """a terminal that is shut out goes offline for good and serves no purchase; the other goes on"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        first, second = world.terminal(0), world.terminal(1)
+        until(
+            lambda: all(t["link"] == "connected" and len(t["devices"]) == 4 for t in terminals(data).values()),
+            "both terminals are connected and told of their devices",
+        )
+        assert sorted(terminals(data)) == ["T0000001", "T0000002"]
+        table = operator(data, "status").stdout
+        for words in ("no order is parked", "no print is in doubt", "no exception is open", "T0000002", "all well"):
+            assert words in table, table
+
+        order = world.book(card, terminal=1)
+        second.until_screen("idle")
+        said = operator(data, "revoke-terminal", "2", "--as", "7").stdout
+        assert "T0000002" in said, said
+        until(lambda: second.screen()["prompt_key"] == "idle_offline", "terminal 2 says that it is offline")
+        assert terminals(data)["T0000002"]["link"] == "revoked"
+        assert terminals(data)["T0000001"]["link"] == "connected"
+
+        # What was pushed to it may still be found; money cannot be asked for.
+        second.swipe(card)
+        state = second.until_screen("choosing", "confirm", "problem")
+        if state["screen"] == "choosing":
+            second.tap(f"choose:{order['order']}")
+            state = second.until_screen("confirm", "problem")
+        if state["screen"] == "confirm":
+            second.tap("confirm")
+            state = second.until_screen("problem", "pin_entry")
+        assert state["screen"] == "problem", state
+        assert world.bank_books()["transactions"] == [], world.bank_books()
+        assert world.order(order["reference"])["state"] not in ("issued", "paid"), world.order(order["reference"])
+
+        # It stays out, and giving the command again changes nothing.
+        operator(data, "revoke-terminal", "T0000002", "--as", "8")
+        assert terminals(data)["T0000002"]["link"] == "revoked"
+        refused = operator(data, "revoke-terminal", "99", "--as", "7", check=False)
+        assert refused.returncode != 0 and "operator status" in refused.stderr, refused.stderr
+
+        first.purchase(card, world.book(card))
+        assert world.order(order["reference"])["state"] == "held", world.order(order["reference"])
+    gone = operator(data, "status", check=False)
+    assert gone.returncode != 0 and "guichet up" in gone.stderr, gone.stderr
+
+
+def check_count_of_paper(place):
+    """a print in doubt is counted by two operators; one alone is refused"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        terminal = world.terminal()
+        order = world.book(card)
+        state = terminal.to_pin(card, order)
+        assert state["screen"] == "pin_entry", state
+        terminal.fault("ticket-printer", "power-loss", for_ms=600_000)
+        terminal.pin(card["pin"])
+        doubt = until(lambda: status(data)["prints"], "the print is in doubt")[0]
+        assert doubt["order"] == order["order"] and doubt["reference"] == order["reference"], doubt
+        what = ("count-print", order["reference"], str(doubt["line"]), str(doubt["print"]), "--printed", "false", "--as", "7")
+        alone = operator(data, *what, "--and", "7", check=False)
+        assert alone.returncode != 0 and "--and" in alone.stderr, alone.stderr
+        operator(data, *what, "--and", "8")
+        assert status(data)["prints"] == []
+        world.wait_state(order["reference"], ["closed"])
+        late = operator(data, *what, "--and", "8", check=False)
+        assert late.returncode != 0 and "not in doubt" in late.stderr, late.stderr
+        parked = operator(data, "unpark", order["reference"], "--as", "7", check=False)
+        assert parked.returncode != 0 and "not parked" in parked.stderr, parked.stderr
+        terminal.mend()
+
+
+def check_end_of_exceptions(place):
+    """an exception stays until two clerks end it, and is ended once"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        world.terminal().purchase(card, world.book(card))
+        lines = call(f"{world.at['bank']}/clearing", raw=True).decode().splitlines()
+        altered = place / "clearing.csv"
+        altered.write_text("\n".join(_without_lines(lines)) + "\n")
+        settled = json.loads(command("settle", "--data", str(data), "--clearing", str(altered), "--json").stdout)
+        assert [e["kind"] for e in settled["exceptions"]] == ["SHORT"], settled
+        [exception] = status(data)["exceptions"]
+        assert exception["kind"] == "SHORT" and exception["date"] == settled["date"], exception
+        what = ("end-exception", exception["id"], "--date", exception["date"], "--how", "received", "--as", "7")
+        alone = operator(data, *what, "--and", "7", check=False)
+        assert alone.returncode != 0 and "--and" in alone.stderr, alone.stderr
+        operator(data, *what, "--and", "8")
+        assert status(data)["exceptions"] == []
+        again = operator(data, *what, "--and", "8", check=False)
+        assert again.returncode != 0 and "operator status" in again.stderr, again.stderr
+
+
+def _without_lines(lines):
+    """The bank's file with its header and an empty trailer only."""
+    head = lines[0].split(",")
+    trailer = dict(zip(head, next(l for l in lines if l.startswith("trailer")).split(",")))
+    trailer["stan"], trailer["amount_minor"] = "0", "0"
+    return [lines[0], ",".join(trailer[name] for name in head)]
