@@ -1,6 +1,6 @@
 //! GTFS fares V1: fare_attributes.txt and fare_rules.txt.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::archive::Archive;
 use super::error::{GtfsError, GtfsErrorKind};
@@ -47,28 +47,66 @@ impl Fare {
     pub fn price_minor(&self, decimals: u8) -> Option<i64> {
         minor_of(&self.price, decimals)
     }
+}
 
-    /// Whether the fare holds from one fare zone to another on a line, passing `zones`.
-    pub fn holds(&self, route: &str, from: &str, to: &str, zones: &[&str]) -> bool {
-        if self.rules.is_empty() {
-            return true;
-        }
-        // Rows that differ in `contains` alone belong together.
-        let mut groups: BTreeMap<(&str, &str, &str), HashSet<&str>> = BTreeMap::new();
-        for rule in &self.rules {
-            let group = groups.entry((&rule.route, &rule.origin, &rule.destination)).or_default();
-            if !rule.contains.is_empty() {
-                group.insert(&rule.contains);
+/// A ride as fare rules look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// The line's key.
+    pub route: &'a str,
+    /// The fare zone where it begins.
+    pub from: &'a str,
+    /// The fare zone where it ends.
+    pub to: &'a str,
+    /// All fare zones passed, both ends included.
+    pub zones: &'a [&'a str],
+}
+
+/// Rules of one fare that differ in `contains` alone and so belong together.
+struct Group<'a> {
+    fare: &'a Fare,
+    route: &'a str,
+    contains: BTreeSet<&'a str>,
+}
+
+/// Finds the fares of a ride by its two zones: a feed may have a fare for each pair of its zones.
+#[derive(Default)]
+pub struct FareIndex<'a>(HashMap<(&'a str, &'a str), Vec<Group<'a>>>);
+
+impl<'a> FareIndex<'a> {
+    /// Sorts fares by the zones of their rules.
+    pub fn new(fares: &'a Fares) -> Self {
+        let mut index: HashMap<_, Vec<Group<'a>>> = HashMap::new();
+        for fare in &fares.fares {
+            let mut groups: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
+            if fare.rules.is_empty() {
+                groups.insert(("", "", ""), BTreeSet::new());
+            }
+            for rule in &fare.rules {
+                let key = (rule.origin.as_str(), rule.destination.as_str(), rule.route.as_str());
+                let contains = groups.entry(key).or_default();
+                if !rule.contains.is_empty() {
+                    contains.insert(&rule.contains);
+                }
+            }
+            for ((origin, destination, route), contains) in groups {
+                let place = index.entry((origin, destination)).or_default();
+                place.push(Group { fare, route, contains });
             }
         }
-        let matches = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
-        groups.iter().any(|((line, origin, destination), contains)| {
-            let passed: HashSet<&str> = zones.iter().copied().collect();
-            matches(line, route)
-                && matches(origin, from)
-                && matches(destination, to)
-                && (contains.is_empty() || *contains == passed)
-        })
+        Self(index)
+    }
+
+    /// The fares that hold for a ride; one of several rules may be there several times.
+    pub fn of<'w>(&'w self, way: &'w Way<'w>) -> impl Iterator<Item = &'a Fare> + 'w {
+        let keys = [(way.from, way.to), (way.from, ""), ("", way.to), ("", "")];
+        let passed: BTreeSet<&str> = way.zones.iter().copied().collect();
+        keys.into_iter()
+            .filter_map(|key| self.0.get(&key))
+            .flatten()
+            .filter(|group| group.route.is_empty() || group.route == way.route)
+            .filter(move |group| group.contains.is_empty() || group.contains == passed)
+            .map(|group| group.fare)
     }
 }
 
@@ -107,9 +145,10 @@ pub fn read(archive: &mut Archive<'_>, warnings: &mut Vec<String>) -> Result<Far
     let mut table = Table::open("fare_attributes.txt", &bytes)?;
     let (id, price) = (table.required("fare_id")?, table.required("price")?);
     let currency = table.required("currency_type")?;
+    let mut index = HashMap::new();
     while let Some(row) = table.next_row()? {
         let (key, amount, unit) = (row.need(id)?, row.need(price)?, row.need(currency)?);
-        if fares.fares.iter().any(|f| f.id == key) {
+        if index.insert(key.to_owned(), fares.fares.len()).is_some() {
             return Err(row.error(id, GtfsErrorKind::DuplicateKey(clip(key))));
         }
         if minor_of(amount, 3).is_none() {
@@ -124,12 +163,16 @@ pub fn read(archive: &mut Archive<'_>, warnings: &mut Vec<String>) -> Result<Far
         fares.fares.push(Fare { id, price, currency, rules: Vec::new() });
     }
     if let Some(bytes) = archive.optional("fare_rules.txt")? {
-        read_rules(&bytes, &mut fares)?;
+        read_rules(&bytes, &mut fares, &index)?;
     }
     Ok(fares)
 }
 
-fn read_rules(bytes: &[u8], fares: &mut Fares) -> Result<(), GtfsError> {
+fn read_rules(
+    bytes: &[u8],
+    fares: &mut Fares,
+    index: &HashMap<String, usize>,
+) -> Result<(), GtfsError> {
     let mut table = Table::open("fare_rules.txt", bytes)?;
     let id = table.required("fare_id")?;
     let route = table.optional("route_id");
@@ -137,7 +180,7 @@ fn read_rules(bytes: &[u8], fares: &mut Fares) -> Result<(), GtfsError> {
     let contains = table.optional("contains_id");
     while let Some(row) = table.next_row()? {
         let key = row.need(id)?;
-        let Some(fare) = fares.fares.iter_mut().find(|f| f.id == key) else {
+        let Some(fare) = index.get(key).and_then(|&at| fares.fares.get_mut(at)) else {
             let kind =
                 GtfsErrorKind::UnknownReference { id: clip(key), file: "fare_attributes.txt" };
             return Err(row.error(id, kind));
@@ -195,15 +238,31 @@ mod tests {
                 })
                 .collect(),
         };
+        let holds = |fare: Fare, route: &str, from: &str, to: &str, zones: &[&str]| {
+            let fares = Fares { fares: vec![fare] };
+            FareIndex::new(&fares).of(&Way { route, from, to, zones }).next().is_some()
+        };
         let everywhere = fare(&[]);
-        assert!(everywhere.holds("r", "a", "b", &["a", "b"]));
+        assert!(holds(everywhere, "r", "a", "b", &["a", "b"]));
         let pair = fare(&[["r", "a", "b", ""], ["r", "b", "a", ""]]);
-        assert!(pair.holds("r", "b", "a", &["b", "a"]));
-        assert!(!pair.holds("q", "a", "b", &["a", "b"]));
-        assert!(!pair.holds("r", "a", "c", &["a", "c"]));
+        assert!(holds(pair.clone(), "r", "b", "a", &["b", "a"]));
+        assert!(!holds(pair.clone(), "q", "a", "b", &["a", "b"]));
+        assert!(!holds(pair, "r", "a", "c", &["a", "c"]));
         let through = fare(&[["", "", "", "a"], ["", "", "", "b"]]);
-        assert!(through.holds("r", "a", "b", &["a", "b"]));
-        assert!(!through.holds("r", "a", "a", &["a"]), "not all are passed");
-        assert!(!through.holds("r", "a", "c", &["a", "b", "c"]), "one too many is passed");
+        assert!(holds(through.clone(), "r", "a", "b", &["a", "b"]));
+        assert!(!holds(through.clone(), "r", "a", "a", &["a"]), "not all are passed");
+        assert!(!holds(through, "r", "a", "c", &["a", "b", "c"]), "one too many is passed");
+        for (rule, yes) in [
+            (["", "a", "", ""], true),
+            (["", "", "b", ""], true),
+            (["r", "", "", ""], true),
+            (["", "b", "", ""], false),
+            (["", "", "a", ""], false),
+            (["q", "", "", ""], false),
+        ] {
+            assert_eq!(holds(fare(&[rule]), "r", "a", "b", &["a", "b"]), yes, "{rule:?}");
+        }
+        let nowhere = fare(&[["", "a", "b", ""]]);
+        assert!(!holds(nowhere, "r", "", "", &[]), "a stop without a zone");
     }
 }

@@ -1,6 +1,6 @@
 //! trips.txt, stop_times.txt and frequencies.txt.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::archive::Archive;
 use super::error::{GtfsError, GtfsErrorKind};
@@ -239,7 +239,7 @@ fn unfold(bytes: &[u8], feed: &mut Feed, index: &HashMap<String, u32>) -> Result
     let (start, end) = (table.required("start_time")?, table.required("end_time")?);
     let headway = table.required("headway_secs")?;
     let mut departures = 0u32;
-    let mut replaced = Vec::new();
+    let mut replaced = HashSet::new();
     while let Some(row) = table.next_row()? {
         let key = row.need(id)?;
         let &place = index.get(key).ok_or_else(|| {
@@ -256,7 +256,7 @@ fn unfold(bytes: &[u8], feed: &mut Feed, index: &HashMap<String, u32>) -> Result
             return Err(row.error(headway, kind));
         }
         let template = feed.trips[place as usize].clone();
-        replaced.push(place);
+        replaced.insert(place);
         let Some(own_start) = feed.calls(&template).first().map(|call| call.departure_s) else {
             continue;
         };
@@ -274,10 +274,10 @@ fn unfold(bytes: &[u8], feed: &mut Feed, index: &HashMap<String, u32>) -> Result
             at = at.saturating_add(every);
         }
     }
-    replaced.sort_unstable();
-    replaced.dedup();
-    for place in replaced.into_iter().rev() {
-        feed.trips.remove(place as usize);
-    }
+    let mut place = 0u32;
+    feed.trips.retain(|_| {
+        place += 1;
+        !replaced.contains(&(place - 1))
+    });
     Ok(())
 }

@@ -332,7 +332,7 @@ impl Books {
     }
 
     fn price(&self, catalogue: &Catalogue, amount: i64) -> Price {
-        let scale = decimals_of(&catalogue.currency);
+        let scale = decimals_of(&catalogue.currency).unwrap_or(2);
         Price { amount, scale, currency: catalogue.currency.clone() }
     }
 

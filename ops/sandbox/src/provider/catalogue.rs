@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::tz::TimeZone;
 
 use super::layouts::Layout;
-use super::tariff::{Ride, Tariff};
+use super::tariff::{Ride, Tariff, decimals_of};
+use crate::gtfs::fares::{FareIndex, Fares, Way};
 use crate::gtfs::geo::distance_m;
 use crate::gtfs::model::{Route, StopTime};
 use crate::gtfs::time::{base_of, number_of, parse_date};
@@ -117,6 +118,15 @@ pub struct ServiceRef {
     pub day: i32,
 }
 
+impl CatalogueTrip {
+    /// How many midnights pass before its last place where one may board.
+    pub fn nights(&self) -> u16 {
+        let boarded = self.times.len().saturating_sub(1);
+        let latest = self.times.iter().take(boarded).map(|(_, departure)| *departure).max();
+        u16::try_from(latest.unwrap_or(0).div_euclid(86_400)).unwrap_or(0)
+    }
+}
+
 impl Pattern {
     /// Where a way's price stands in the list.
     pub fn price_index(&self, from: usize, to: usize) -> Option<usize> {
@@ -175,11 +185,7 @@ impl Catalogue {
         let zone =
             TimeZone::get(&feed.zone).map_err(|_| CatalogueError::Zone(feed.zone.clone()))?;
         let shift = choose_shift(&feed, &terms)?;
-        let currency = feed
-            .fares
-            .fares
-            .first()
-            .map_or_else(|| terms.tariff.currency.clone(), |fare| fare.currency.clone());
+        let (currency, fares_used) = choose_currency(&feed.fares, &terms.tariff.currency);
         let operator = terms.operator.clone().unwrap_or_else(|| operator_of(&feed));
         let mut catalogue = Self {
             zone,
@@ -199,12 +205,39 @@ impl Catalogue {
             calendar: Calendar::default(),
             live_percent: terms.live_percent.min(100),
         };
-        Builder::default().add_trips(&mut catalogue, &feed, &terms)?;
+        catalogue.warnings.extend(other_currencies(&feed.fares, &catalogue.currency));
+        let fares = fares_used.then(|| FareIndex::new(&feed.fares));
+        Builder::new(fares).add_trips(&mut catalogue, &feed, &terms)?;
+        if fares_used && catalogue.patterns.iter().all(|pattern| pattern.prices.is_empty()) {
+            let what = "no fare of the feed holds for any ride: the distance tariff is used";
+            catalogue.warnings.push(what.to_owned());
+            catalogue.currency.clone_from(&terms.tariff.currency);
+            catalogue.forget_trips();
+            Builder::new(None).add_trips(&mut catalogue, &feed, &terms)?;
+        }
         catalogue.calendar = feed.calendar;
         if catalogue.trips.is_empty() {
             return Err(CatalogueError::NothingRuns);
         }
         Ok(catalogue)
+    }
+
+    fn forget_trips(&mut self) {
+        self.places.clear();
+        self.patterns.clear();
+        self.trips.clear();
+        self.trip_index.clear();
+    }
+
+    /// Days before the first on sale whose services may still be boarded: they leave after midnight.
+    pub fn nights(&self) -> u16 {
+        self.trips.iter().map(CatalogueTrip::nights).max().unwrap_or(0)
+    }
+
+    /// Whether a service may still be boarded on a day, or runs later.
+    pub fn is_ahead(&self, service: ServiceRef, first_day: i32) -> bool {
+        let nights = self.trip(service).map_or(0, CatalogueTrip::nights);
+        service.day >= first_day.saturating_sub(i32::from(nights))
     }
 
     /// Whether a trip runs on a real day.
@@ -294,6 +327,23 @@ fn operator_of(feed: &Feed) -> String {
     most.and_then(|(i, _)| feed.agencies.get(i)).map_or_else(String::new, |a| a.name.clone())
 }
 
+/// The currency on sale, and whether the feed's fares are in it: those of its first fare, when it is one in use.
+fn choose_currency(fares: &Fares, otherwise: &str) -> (String, bool) {
+    let known = fares.fares.iter().find(|fare| decimals_of(&fare.currency).is_some());
+    match known {
+        Some(fare) => (fare.currency.clone(), true),
+        None => (otherwise.to_owned(), false),
+    }
+}
+
+/// A word about fares that are not looked at.
+fn other_currencies(fares: &Fares, on_sale: &str) -> Option<String> {
+    let mut others = fares.fares.iter().filter(|fare| fare.currency != on_sale).peekable();
+    let example = others.peek()?.currency.clone();
+    let count = others.count();
+    Some(format!("{count} fares are not used: all is sold in {on_sale}, not in {example}"))
+}
+
 fn choose_shift(feed: &Feed, terms: &Terms) -> Result<Shift, CatalogueError> {
     let mut trips = vec![0u32; feed.calendar.len()];
     for trip in feed.trips.iter().filter(|t| t.unsellable.is_none()) {
@@ -319,7 +369,7 @@ fn choose_shift(feed: &Feed, terms: &Terms) -> Result<Shift, CatalogueError> {
 /// The kind of provider for a GTFS route type, the extended ones included.
 pub fn kind_of(route_type: u32) -> &'static str {
     match route_type {
-        3 | 11 | 200..=299 | 700..=799 | 800..=899 => "coach",
+        3 | 11 | 200..=299 | 700..=799 | 800..=899 | 1500..=1599 => "coach",
         4 | 1000..=1099 | 1200..=1299 => "ship",
         1100..=1199 => "plane",
         6 | 1300..=1399 => "tourism",
@@ -338,15 +388,26 @@ struct PatternKey {
     layout: u32,
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    /// The feed's own fares; without them the distance tariff holds.
+    fares: Option<FareIndex<'a>>,
     places: HashMap<u32, u32>,
     patterns: HashMap<PatternKey, u32>,
     prices: usize,
     skipped: BTreeMap<&'static str, u32>,
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
+    fn new(fares: Option<FareIndex<'a>>) -> Self {
+        Self {
+            fares,
+            places: HashMap::new(),
+            patterns: HashMap::new(),
+            prices: 0,
+            skipped: BTreeMap::new(),
+        }
+    }
+
     fn add_trips(
         mut self,
         catalogue: &mut Catalogue,
@@ -432,7 +493,7 @@ impl Builder {
         let key = PatternKey {
             stops: calls.iter().map(|c| c.stop).collect(),
             calls: calls.iter().map(|c| (c.board, c.alight)).collect(),
-            route: (!feed.fares.fares.is_empty()).then_some(route_index),
+            route: self.fares.is_some().then_some(route_index),
             kind,
             layout,
         };
@@ -440,7 +501,7 @@ impl Builder {
             return Ok(known);
         }
         let places = calls.iter().map(|c| self.place(catalogue, feed, c.stop)).collect();
-        let prices = price_all(catalogue, feed, &terms.tariff, route, calls, layout);
+        let prices = price_all(catalogue, feed, (&terms.tariff, &self.fares), route, calls, layout);
         self.prices += prices.values().map(Vec::len).sum::<usize>();
         if self.prices > PRICES_MAX {
             return Err(CatalogueError::TooManyPrices);
@@ -461,7 +522,7 @@ impl Builder {
 fn price_all(
     catalogue: &Catalogue,
     feed: &Feed,
-    tariff: &Tariff,
+    (tariff, fares): (&Tariff, &Option<FareIndex<'_>>),
     route: &Route,
     calls: &[StopTime],
     layout: u32,
@@ -483,20 +544,19 @@ fn price_all(
             let mut way_m = 0;
             for to in from + 1..calls.len() {
                 way_m += legs[to - 1];
-                let price = if feed.fares.fares.is_empty() {
-                    tariff.price_minor(kind, class, way_m)
-                } else {
-                    let zones: Vec<&str> = calls[from..=to].iter().map(zone).collect();
-                    let ride = Ride {
-                        route: &route.id,
-                        from: zone(&calls[from]),
-                        to: zone(&calls[to]),
-                        zones: &zones,
-                        currency: &catalogue.currency,
-                        lowest,
-                        only_class: classes.len() == 1,
-                    };
-                    tariff.feed_price_minor(&feed.fares, &ride, class)
+                let price = match fares {
+                    None => tariff.price_minor(kind, class, way_m),
+                    Some(fares) => {
+                        let zones: Vec<&str> = calls[from..=to].iter().map(zone).collect();
+                        let (begin, end) = (zone(&calls[from]), zone(&calls[to]));
+                        let ride = Ride {
+                            way: Way { route: &route.id, from: begin, to: end, zones: &zones },
+                            currency: &catalogue.currency,
+                            lowest,
+                            only_class: classes.len() == 1,
+                        };
+                        tariff.feed_price_minor(fares, &ride, class)
+                    }
                 };
                 list.push(price.unwrap_or(-1));
             }
@@ -509,56 +569,4 @@ fn price_all(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_stand_row_by_row() {
-        let pattern = Pattern {
-            places: vec![0, 1, 2, 3],
-            board: vec![true; 4],
-            alight: vec![true; 4],
-            prices: BTreeMap::from([(2, vec![1, 2, 3, 12, 13, -1])]),
-        };
-        for (from, to, price) in [
-            (0, 1, Some(1)),
-            (0, 3, Some(3)),
-            (1, 2, Some(12)),
-            (1, 3, Some(13)),
-            (2, 3, None),
-            (3, 3, None),
-            (2, 1, None),
-            (0, 4, None),
-        ] {
-            assert_eq!(pattern.price(2, from, to), price, "{from} to {to}");
-        }
-        assert_eq!(pattern.price(1, 0, 1), None);
-    }
-
-    #[test]
-    fn half_of_the_services_are_live_and_stay_so() {
-        let live = |percent| {
-            (0..10_000)
-                .filter(|n| mode_of(&format!("{n}"), 20_261_123, percent) == Mode::Live)
-                .count()
-        };
-        assert!((4_800..5_200).contains(&live(50)), "{}", live(50));
-        assert_eq!((live(0), live(100)), (0, 10_000));
-        assert_eq!(mode_of("1257450", 20_261_123, 50), mode_of("1257450", 20_261_123, 50));
-    }
-
-    #[test]
-    fn every_route_type_is_of_a_kind() {
-        for (types, kind) in [
-            (&[0, 1, 2, 5, 7, 12, 100, 109, 400, 900, 1400, 1700][..], "train"),
-            (&[3, 11, 200, 702, 800], "coach"),
-            (&[4, 1000, 1200], "ship"),
-            (&[1100], "plane"),
-            (&[6, 1300], "tourism"),
-        ] {
-            for route_type in types {
-                assert_eq!(kind_of(*route_type), kind, "{route_type}");
-            }
-        }
-    }
-}
+mod tests;

@@ -78,18 +78,21 @@ pub fn body(catalogue: &Catalogue, first_day: i32, days: u16) -> (String, u64) {
             "prices": pattern.prices,
         }));
     }
-    let running = catalogue.running(first_day, days);
-    let bases: Vec<i64> = (0..i32::from(days))
-        .map(|n| base_of(first_day.saturating_add(n), &catalogue.zone))
+    let nights = catalogue.nights();
+    let begin = first_day.saturating_sub(i32::from(nights));
+    let running = catalogue.running(begin, days.saturating_add(nights));
+    let bases: Vec<i64> = (0..running.len())
+        .map(|n| base_of(begin.saturating_add(n as i32), &catalogue.zone))
         .collect();
     for (i, trip) in catalogue.trips.iter().enumerate() {
         let mut dates = Vec::new();
         for (n, services) in running.iter().enumerate() {
-            if !catalogue.is_among(trip, services) {
+            let day = begin.saturating_add(n as i32);
+            let service = ServiceRef { trip: i as u32, day };
+            if !catalogue.is_among(trip, services) || !catalogue.is_ahead(service, first_day) {
                 continue;
             }
-            let day = first_day.saturating_add(n as i32);
-            let live = catalogue.mode(ServiceRef { trip: i as u32, day }) == Mode::Live;
+            let live = catalogue.mode(service) == Mode::Live;
             dates.push(json!([number_of(day), bases[n], u8::from(live)]));
         }
         if dates.is_empty() {

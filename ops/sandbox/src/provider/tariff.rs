@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::gtfs::fares::Fares;
+use crate::gtfs::fares::{FareIndex, Way};
 
 /// The repository's own tariff.
 pub const DEFAULT_TARIFF: &str = include_str!("../../data/provider/tariff.toml");
@@ -140,10 +140,17 @@ impl Tariff {
     }
 
     /// The feed's own price of a ride, in minor units: the cheapest adult fare of that class that holds.
-    pub fn feed_price_minor(&self, fares: &Fares, ride: &Ride<'_>, class: u8) -> Option<i64> {
+    ///
+    /// A fare of nothing is not on sale: there is nothing to pay with a card.
+    pub fn feed_price_minor(
+        &self,
+        fares: &FareIndex<'_>,
+        ride: &Ride<'_>,
+        class: u8,
+    ) -> Option<i64> {
+        let decimals = decimals_of(ride.currency)?;
         fares
-            .fares
-            .iter()
+            .of(&ride.way)
             .filter(|fare| fare.currency == ride.currency)
             .filter(|fare| {
                 // In a vehicle of one class every adult fare is for that class.
@@ -152,23 +159,17 @@ impl Tariff {
                     None => false,
                 }
             })
-            .filter(|fare| fare.holds(ride.route, ride.from, ride.to, ride.zones))
-            .filter_map(|fare| fare.price_minor(decimals_of(ride.currency)))
+            .filter_map(|fare| fare.price_minor(decimals))
+            .filter(|price| *price > 0)
             .min()
     }
 }
 
-/// A ride as fare rules look at it.
+/// A ride whose price is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Ride<'a> {
-    /// The line's key.
-    pub route: &'a str,
-    /// The fare zone where it begins.
-    pub from: &'a str,
-    /// The fare zone where it ends.
-    pub to: &'a str,
-    /// All fare zones passed, both ends included.
-    pub zones: &'a [&'a str],
+    /// Its line and fare zones.
+    pub way: Way<'a>,
     /// The currency on sale.
     pub currency: &'a str,
     /// The lowest class of the vehicle.
@@ -177,20 +178,27 @@ pub struct Ride<'a> {
     pub only_class: bool,
 }
 
-/// How many decimals a currency has (ISO 4217).
-pub fn decimals_of(currency: &str) -> u8 {
-    match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
-        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
-        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-        _ => 2,
-    }
+/// How many decimals a currency in use has (ISO 4217:2015, list one); `None` for what is none.
+pub fn decimals_of(currency: &str) -> Option<u8> {
+    const NONE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+    const TWO: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN \
+                       BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR \
+                       FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES \
+                       KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR \
+                       MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON \
+                       RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS \
+                       TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW";
+    const THREE: &str = "BHD IQD JOD KWD LYD OMR TND";
+    [(NONE, 0), (TWO, 2), (THREE, 3)]
+        .into_iter()
+        .find(|(list, _)| list.split_whitespace().any(|known| known == currency))
+        .map(|(_, decimals)| decimals)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gtfs::fares::Fare;
+    use crate::gtfs::fares::{Fare, Fares};
 
     #[test]
     fn distance_prices_follow_the_bands() {
@@ -231,13 +239,13 @@ mod tests {
                 fare("adult_second_class", "6000", "JPY"),
                 fare("adult_second_class_saver", "5500", "JPY"),
                 fare("plain", "5000", "EUR"),
+                fare("plain_free", "0.00", "EUR"),
+                fare("old", "5000", "HRK"),
             ],
         };
+        let fares = FareIndex::new(&fares);
         let ride = Ride {
-            route: "r",
-            from: "",
-            to: "",
-            zones: &[],
+            way: Way { route: "r", from: "", to: "", zones: &[] },
             currency: "JPY",
             lowest: 4,
             only_class: false,
@@ -247,6 +255,8 @@ mod tests {
         }
         let single = Ride { currency: "EUR", lowest: 2, only_class: true, ..ride };
         assert_eq!(tariff.feed_price_minor(&fares, &single, 2), Some(500_000));
+        let old = Ride { currency: "HRK", ..single };
+        assert_eq!(tariff.feed_price_minor(&fares, &old, 2), None, "no longer a currency");
     }
 
     #[test]

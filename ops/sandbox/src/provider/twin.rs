@@ -214,15 +214,15 @@ impl Twin {
                 heartbeat_ms: self.config.heartbeat_ms,
             },
         );
-        let live =
-            |service| self.catalogue.mode(service) == Mode::Live && service.day >= inner.first_day;
+        let ahead = |service| self.catalogue.is_ahead(service, inner.first_day);
+        let live = |service| self.catalogue.mode(service) == Mode::Live && ahead(service);
         let mut changes = String::new();
         let mut lines = inner.body_lines + 2;
         for (service, units) in inner.books.taken(live) {
             changes.push_str(&snapshot::taken(&self.catalogue.key(service), &units));
             lines += 1;
         }
-        for service in inner.books.cancelled().filter(|s| s.day >= inner.first_day) {
+        for service in inner.books.cancelled().filter(|s| ahead(*s)) {
             changes.push_str(&snapshot::cancelled(&self.catalogue.key(service)));
             lines += 1;
         }
