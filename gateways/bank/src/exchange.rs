@@ -138,7 +138,8 @@ fn prepare_advice(core: &Core, request: &BankRequest) -> Result<Prepared, String
     let mut message = map::message(&core.dialect, &core.config, &core.zone, intent, &values)
         .map_err(|error| error.to_string())?;
     let kind = map::kind(&core.dialect, &intent.op);
-    if core.was_sent(&core.dialect.match_key(&message))
+    let key = core.dialect.match_key(&message);
+    if core.may_have_been_sent(&key, map::numbers(&intent.op).at)
         && let Some(spec) = core.dialect.transaction(kind)
     {
         message.mti = spec.repeat_mti;

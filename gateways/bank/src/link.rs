@@ -83,6 +83,7 @@ pub(crate) struct Core {
     pub watch: Arc<dyn BankWatch>,
     stan: AtomicU32,
     sent: Mutex<Sent>,
+    started: Instant,
 }
 
 #[derive(Default)]
@@ -110,6 +111,7 @@ impl Core {
             watch,
             stan: AtomicU32::new(0),
             sent: Mutex::new(Sent::default()),
+            started: Instant(Timestamp::now().as_microsecond()),
         }
     }
 
@@ -182,9 +184,11 @@ impl Core {
         .increment(1);
     }
 
-    /// Whether an advice was written before by this process.
-    pub fn was_sent(&self, key: &str) -> bool {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).keys.contains(key)
+    /// Whether an advice may have been written before: by this process, or by an earlier one, which
+    /// is when its numbers were allotted before this one began.
+    pub fn may_have_been_sent(&self, key: &str, allotted: Instant) -> bool {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        allotted < self.started || sent.keys.contains(key)
     }
 
     /// Remembers that an advice was written.

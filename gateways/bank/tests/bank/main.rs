@@ -133,6 +133,26 @@ fn a_reversal_without_answer_ends_in_doubt_and_asking_again_repeats() {
 }
 
 #[test]
+fn a_reversal_from_before_a_restart_goes_on_as_a_repeat() {
+    both(|rig| async move {
+        let (hold, _) = rig.hold(GOOD, 700).await;
+        let mti = rig.reversal_mti();
+        rig.fault(&format!(r#"{{"kind":"drop_answer","mti":"{mti}"}}"#));
+        let numbers = rig.numbers(None);
+        let doubt = rig.reverse_as(BankStep::Authorization, &hold, 700, numbers).await;
+        assert_eq!(doubt, BankOutcome::InDoubt);
+        let rig = rig.restarted().await;
+        rig.host().clear_faults(None);
+        let undone = rig.reverse_as(BankStep::Authorization, &hold, 700, numbers).await;
+        assert!(matches!(undone, BankOutcome::Yes { .. }), "{undone:?}");
+        let first = rig.watch.mtis().into_iter().find(|line| line.starts_with("out 04"));
+        assert_eq!(first, Some(format!("out {}", rig.reversal_repeat_mti())));
+        assert_eq!(rig.account("A-1"), (5_000_000, 0), "undone once");
+        rig.stop().await;
+    });
+}
+
+#[test]
 fn a_refund_goes_back_once_and_an_unknown_original_is_no() {
     both(|rig| async move {
         let paid = rig.pay(GOOD, "1234", 900).await;

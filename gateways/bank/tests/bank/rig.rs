@@ -165,6 +165,15 @@ impl Rig {
         Rig { twin: Some(twin), ..Rig::at(dialect, &address, master) }
     }
 
+    /// The same gateway after a restart: a new process's memory, the same bank.
+    pub async fn restarted(self) -> Rig {
+        self.gateway.stop().await;
+        let address = self.twin.as_ref().expect("a twin").iso_addr.to_string();
+        let rig = Rig::at(self.dialect.name(), &address, TEST_ZONE_MASTER_KEY);
+        assert!(rig.gateway.wait_up(rig.acquirer(), Duration::from_secs(5)).await);
+        Rig { twin: self.twin, stan: self.stan, ..rig }
+    }
+
     /// A rig with another host than the twin.
     pub fn at(dialect: &str, address: &str, master: &str) -> Rig {
         let acquirer = AcquirerConfig {
