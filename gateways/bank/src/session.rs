@@ -22,6 +22,9 @@ const CHUNK: usize = 4096;
 /// Answers with a wrong MAC in a row after which the keys are taken to be out of step.
 const BAD_MACS: u32 = 3;
 
+/// DE 39 for a network message that is not carried out, such as a change of keys outside a sign-on.
+const NOT_SUPPORTED: &str = "40";
+
 /// Who waits for an answer.
 pub(crate) enum Waiter {
     /// A payment, reversal or refund.
@@ -424,7 +427,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The bank asks us: echo and the like are answered, anything else is not our business.
+    /// The bank asks us. An echo and a cutover are agreed to; what we do not carry out is not.
     async fn answer_bank(&mut self, request: &Message) -> Step {
         self.core.watch.wire(self.core.record(false, request, Trail::default()));
         if request.mti.class() != 8 {
@@ -432,7 +435,11 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let Some(mut answer) = self.core.dialect.answer_to(request) else { return Ok(()) };
-        answer.set(39, "00");
+        let agreed = matches!(self.core.dialect.classify(request), Some("echo" | "cutover"));
+        if !agreed {
+            self.core.count("unexpected_request");
+        }
+        answer.set(39, if agreed { "00" } else { NOT_SUPPORTED });
         self.write_message(&answer).await
     }
 }

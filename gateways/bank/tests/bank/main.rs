@@ -356,6 +356,18 @@ fn an_approval_that_nobody_asked_for_is_reported() {
 }
 
 #[test]
+fn the_bank_s_own_questions_are_answered_as_they_are_carried_out() {
+    raw::against_a_raw_host(|host| async move {
+        let asked = || host.rig.watch.mtis().iter().any(|line| line.starts_with("in 0200"));
+        host.rig.until("every question", asked).await;
+        assert_eq!(host.rig.watch.answered(), ["00", "00", "40"]);
+        let answered_payment = host.rig.watch.mtis().iter().any(|line| line.starts_with("out 021"));
+        assert!(!answered_payment);
+        host.rig.stop().await;
+    });
+}
+
+#[test]
 fn a_bank_that_refuses_the_sign_on_leaves_the_link_down() {
     let rig = Rig::runtime();
     rig.block_on(async {

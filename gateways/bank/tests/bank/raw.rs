@@ -71,6 +71,15 @@ async fn serve(mut stream: TcpStream) {
         }
         write(&dialect, &mut stream, &unsigned.seal(&code)).await;
     }
+    // What a bank may ask by itself: an echo, a cutover, new keys, a payment.
+    for (mti, asked) in [("0800", "301"), ("0800", "201"), ("0800", "161"), ("0200", "000")] {
+        let request = Message::new(Mti::parse(mti).expect("mti"))
+            .with(7, "0101000001")
+            .with(11, "000077")
+            .with(15, "0102")
+            .with(70, asked);
+        write(&dialect, &mut stream, &dialect.pack(&request).expect("pack")).await;
+    }
     // Stay connected until the gateway leaves.
     while stream.read_buf(&mut buffer).await.is_ok_and(|count| count > 0) {}
 }

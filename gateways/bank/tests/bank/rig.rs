@@ -60,6 +60,13 @@ impl Watch {
         self.records.lock().expect("lock").iter().map(line).collect()
     }
 
+    /// DE 39 of what we answered to the bank's own questions.
+    pub fn answered(&self) -> Vec<String> {
+        let records = self.records.lock().expect("lock");
+        let ours = records.iter().filter(|record| record.outbound && record.mti == "0810");
+        ours.map(|record| record.code.clone()).collect()
+    }
+
     pub fn mtis_of(&self, order: OrderId) -> Vec<String> {
         let records = self.records.lock().expect("lock");
         records.iter().filter(|record| record.order == Some(order)).map(line).collect()
