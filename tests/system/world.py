@@ -247,6 +247,8 @@ class Terminal:
             time.sleep(0.03)
 
     def pin(self, pin):
+        # The screen may be a moment ahead of the PIN pad, which drops what is typed before it asks.
+        until(lambda: self.state()["pin-pad"]["entering"], "the PIN pad asks")
         self.keys([*pin, "enter"])
 
     def take(self):

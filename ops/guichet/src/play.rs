@@ -313,6 +313,19 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    /// The screen may be a moment ahead of the PIN pad, which drops what is typed before it asks.
+    async fn until_pad_asks(&self, terminal: &TerminalAddresses) -> Result<()> {
+        let begin = Instant::now();
+        let url = format!("{}/state", terminal.devices);
+        while self.get(&url).await?["pin-pad"]["entering"] != true {
+            if begin.elapsed() > PATIENCE {
+                bail!("the PIN pad does not ask for the PIN");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
     async fn pay(&mut self, terminal: &TerminalAddresses, card: &Card, order: &str) -> Result<()> {
         let begin = Instant::now();
         loop {
@@ -333,6 +346,7 @@ impl<'a> Player<'a> {
             }
         }
         self.see('c', "the bank agreed; the terminal asks for the PIN");
+        self.until_pad_asks(terminal).await?;
         for key in card.pin.chars().map(String::from).chain(["enter".to_owned()]) {
             self.post(&format!("{}/pin-pad/key", terminal.devices), &json!({ "key": key })).await?;
             tokio::time::sleep(LOOK_EVERY).await;
