@@ -398,3 +398,14 @@ async fn the_repository_s_timetable_is_mirrored_in_time_and_space() {
     assert!(!mirror.journeys(&from, &to, &date).is_empty());
     world.stop().await;
 }
+
+#[test]
+fn what_the_twin_may_sell_in_the_engine_can_count() {
+    let mut count = 0;
+    for (alpha, decimals) in guichet_sandbox::provider::tariff::currencies() {
+        let known = guichet_engine::money::Currency::from_alpha(alpha);
+        assert_eq!(known.map(|currency| currency.decimals()), Some(decimals), "{alpha}");
+        count += 1;
+    }
+    assert_eq!(count, guichet_engine::money::Currency::ALL.len());
+}

@@ -25,7 +25,7 @@ def _demo(place, feed, dialect):
 
     told = json.loads(command("explain", played["reference"], "--data", str(data), "--json").stdout)
     text = json.dumps(told, ensure_ascii=False)
-    for word in ("0100", "0110", "0200", "0210", "printed", "Post Payment", "business date"):
+    for word in ("0100", "0110", "0200", "0210", "printed", "payment 0 posted", "business date"):
         assert word in text, f"{word} is not in the timeline"
     by_order = json.loads(command("explain", played["order"], "--data", str(data), "--json").stdout)
     assert by_order["lines"] == told["lines"]
@@ -55,6 +55,11 @@ def check_rail_bcd(place):
     _demo(place, "built-in", "bcd")
 
 
+def check_coach_ascii(place):
+    """a coach timetable, ASCII dialect"""
+    _demo(place, "coach", "ascii")
+
+
 def check_coach_bcd(place):
     """a coach timetable, BCD dialect"""
     _demo(place, "coach", "bcd")
@@ -63,3 +68,8 @@ def check_coach_bcd(place):
 def check_ferry_ascii(place):
     """a ferry timetable, ASCII dialect"""
     _demo(place, "ferry", "ascii")
+
+
+def check_ferry_bcd(place):
+    """a ferry timetable, BCD dialect"""
+    _demo(place, "ferry", "bcd")

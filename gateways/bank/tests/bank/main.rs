@@ -356,6 +356,28 @@ fn an_approval_that_nobody_asked_for_is_reported() {
 }
 
 #[test]
+fn the_twin_s_stray_approval_is_reported_and_moves_nothing() {
+    both(|rig| async move {
+        let (status, body) = rig.http("POST", "/stray", r#"{"amount_minor":4200}"#).await;
+        assert!(status == 200 && body.contains("STRAY0000001"), "{status} {body}");
+        rig.until("the unmatched approval", || rig.watch.unmatched() == 1).await;
+        assert_eq!(rig.watch.unmatched_amounts(), [Money::new(4_200, Currency::CNY).ok()]);
+        assert_eq!(rig.account("A-1"), (5_000_000, 0));
+        assert_eq!(rig.http("POST", "/stray", r#"{"amount_minor":-1}"#).await.0, 400);
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn the_bank_twin_converts_every_currency() {
+    let data = guichet_sandbox::bank::data::BankData::load(None).expect("data");
+    for currency in Currency::ALL {
+        let rate = data.rates.get(&currency.numeric().to_string());
+        assert!(rate.is_some_and(|rate| *rate > 0), "{currency}");
+    }
+}
+
+#[test]
 fn the_bank_s_own_questions_are_answered_as_they_are_carried_out() {
     raw::against_a_raw_host(|host| async move {
         let asked = || host.rig.watch.mtis().iter().any(|line| line.starts_with("in 0200"));

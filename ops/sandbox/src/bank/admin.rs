@@ -25,6 +25,11 @@ struct ClearingQuery {
 }
 
 #[derive(Deserialize)]
+struct Stray {
+    amount_minor: i64,
+}
+
+#[derive(Deserialize)]
 struct Forgive {
     pan: String,
 }
@@ -39,6 +44,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/books", web::get().to(books))
         .route("/cards", web::get().to(cards))
         .route("/cards/forgive", web::post().to(forgive))
+        .route("/stray", web::post().to(stray))
         .route("/wire", web::get().to(wire))
         .route("/clearing", web::get().to(clearing_file))
         .route("/cutover", web::post().to(cutover));
@@ -126,6 +132,15 @@ async fn cards(host: web::Data<Arc<Host>>) -> HttpResponse {
 async fn forgive(host: web::Data<Arc<Host>>, body: web::Bytes) -> HttpResponse {
     match serde_json::from_slice::<Forgive>(&body) {
         Ok(body) => HttpResponse::Ok().json(json!({ "forgiven": host.forgive(&body.pan) })),
+        Err(error) => problem(&error.to_string()),
+    }
+}
+
+/// Says an approval that nobody asked for.
+async fn stray(host: web::Data<Arc<Host>>, body: web::Bytes) -> HttpResponse {
+    match serde_json::from_slice::<Stray>(&body).map(|stray| host.stray(stray.amount_minor)) {
+        Ok(Some(rrn)) => HttpResponse::Ok().json(json!({ "rrn": rrn })),
+        Ok(None) => problem("amount_minor has 1 to 12 digits"),
         Err(error) => problem(&error.to_string()),
     }
 }

@@ -466,6 +466,9 @@ impl Books {
     }
 
     fn refund(&mut self, request: &Request, moment: &Moment) -> Decision {
+        if let Some(before) = self.refunded_before(request) {
+            return before;
+        }
         let Some(at) = self.refunded(request) else {
             return self.decline(request, moment, "25");
         };
@@ -566,6 +569,19 @@ impl Books {
                 && request.auth_code.as_ref().is_none_or(|auth| *auth == transaction.auth_code)
                 && request.original_mti.as_ref().is_none_or(|mti| *mti == transaction.mti)
         })
+    }
+
+    /// The answer to the same refund, booked by an earlier process: a repeat gives no money twice.
+    fn refunded_before(&self, request: &Request) -> Option<Decision> {
+        let found = self.by_stan.get(&(request.terminal.clone(), request.stan.clone()))?;
+        let before = found.iter().filter_map(|at| self.transactions.get(*at)).find(|before| {
+            before.ask == Ask::Refund
+                && before.state == State::Posted
+                && (&before.rrn, &before.transmission) == (&request.rrn, &request.transmission)
+                && before.amount_minor == request.amount_minor
+        })?;
+        let auth_code = Some(before.auth_code.clone());
+        Some(Decision { code: before.code.clone(), auth_code })
     }
 
     /// The message that a request points to: same terminal, STAN and RRN.

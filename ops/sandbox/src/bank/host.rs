@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use guichet_iso8583::{Dialect, KeyPart, Message};
+use guichet_iso8583::{Dialect, KeyPart, Message, Values};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use zeroize::Zeroizing;
 
 use super::books::{Ask, Books, Decision, Moment, PinCheck, Request};
@@ -19,6 +19,9 @@ use super::wire::Wire;
 
 /// Stored answers kept for duplicates.
 const MAX_ANSWERS: usize = 100_000;
+
+/// Bodies that wait for a connection to say them without being asked.
+const STRAYS: usize = 16;
 
 /// A body to send, and when.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Counts {
     pub requests: u64,
     /// Sign-ons.
     pub sign_ons: u64,
+    /// Approvals said without being asked.
+    pub strays: u64,
 }
 
 struct WorkingKeys {
@@ -69,6 +74,7 @@ pub struct Host {
     zone: TimeZone,
     inner: Mutex<Inner>,
     down: watch::Sender<bool>,
+    strays: broadcast::Sender<Vec<u8>>,
 }
 
 impl Host {
@@ -84,7 +90,8 @@ impl Host {
             counts: Counts::default(),
         };
         let (down, _) = watch::channel(false);
-        Host { dialect, data, master, zone, inner: Mutex::new(inner), down }
+        let (strays, _) = broadcast::channel(STRAYS);
+        Host { dialect, data, master, zone, inner: Mutex::new(inner), down, strays }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -94,6 +101,48 @@ impl Host {
     /// Whether connections are refused, to be watched.
     pub fn watch_down(&self) -> watch::Receiver<bool> {
         self.down.subscribe()
+    }
+
+    /// What is said without being asked, for each connection.
+    pub fn watch_strays(&self) -> broadcast::Receiver<Vec<u8>> {
+        self.strays.subscribe()
+    }
+
+    /// Approves, on every connection, a hold of that amount that nobody asked for; its books know
+    /// nothing of it. Gives its RRN, or `None` when it cannot be written.
+    pub fn stray(&self, amount_minor: i64) -> Option<String> {
+        let mut inner = self.lock();
+        let number = inner.counts.strays + 1;
+        let rrn = format!("STRAY{number:07}");
+        let mut values = Values::new();
+        for (name, text) in [
+            ("amount", amount_minor.to_string().as_str()),
+            ("stan", &format!("{:06}", 999_999 - number % 1000)),
+            ("rrn", &rrn),
+            ("transmission", "0101000000"),
+            ("local_time", "000000"),
+            ("local_date", "0101"),
+            ("merchant_type", "4112"),
+            ("acquirer", &self.data.institution),
+            ("terminal", "T9999999"),
+            ("merchant", "898110041120001"),
+            ("merchant_name", "STRAY"),
+            ("currency", "156"),
+            ("entry_mode", "022"),
+            ("batch", "000001"),
+        ] {
+            values.set(name, text);
+        }
+        let request = self.dialect.compose("hold", &values).ok()?;
+        let mut answer = self.dialect.answer_to(&request)?;
+        answer.set(38, "X00001");
+        answer.set(39, "00");
+        let body = self.sign(&inner, &answer, false)?;
+        inner.counts.strays = number;
+        inner.wire.keep(Timestamp::now().as_microsecond(), "out", &body);
+        // Without a connection nobody hears it.
+        let _ = self.strays.send(body);
+        Some(rrn)
     }
 
     /// Whether nothing is answered.

@@ -79,6 +79,7 @@ async fn connection(host: Arc<Host>, stream: TcpStream, mut stop: watch::Receive
             }
         }
     });
+    let mut strays = host.watch_strays();
     let mut buffer = Vec::new();
     let mut chunk = [0u8; 4096];
     loop {
@@ -87,6 +88,13 @@ async fn connection(host: Arc<Host>, stream: TcpStream, mut stop: watch::Receive
         }
         let read = tokio::select! {
             read = reader.read(&mut chunk) => read,
+            stray = strays.recv() => {
+                if let Ok(body) = stray {
+                    let routing = host.dialect.routing().swapped();
+                    send(&host, Outgoing { delay_ms: 0, body }, &routing, &queue).await;
+                }
+                continue;
+            }
             _ = down.changed() => continue,
             _ = stop.changed() => break,
         };

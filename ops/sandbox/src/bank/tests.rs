@@ -315,6 +315,32 @@ fn refunds_go_back_up_to_what_was_paid() {
 }
 
 #[test]
+fn a_refund_repeated_after_a_restart_of_the_bank_gives_nothing_twice() {
+    let mut acquirer = Acquirer::signed_on("ascii");
+    let hold = acquirer.hold(GOOD, 1000);
+    assert_eq!(code(&acquirer.complete(GOOD, 1000, "1234", &hold)), "00");
+    let paid = format!("{:06}", acquirer.stan);
+    let refund = |acquirer: &mut Acquirer, amount: i64, number: u32| {
+        acquirer.stan = number - 1;
+        let mut values = values();
+        values.amount(amount).original("0200", &paid).set("auth_code", "A00001");
+        acquirer.send("refund", &mut values).expect("answer")
+    };
+    let first = refund(&mut acquirer, 400, 50);
+    assert_eq!(code(&first), "00");
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("bank.json");
+    acquirer.host.stored().1.write(&path).expect("written");
+    let mut again = Acquirer::signed_on("ascii");
+    again.host.restore(Stored::read(&path).expect("read").expect("stored"));
+    let repeated = refund(&mut again, 400, 50);
+    assert_eq!((code(&repeated), repeated.text(38)), ("00", first.text(38)));
+    assert_eq!(again.account("A-1"), (5_000_000 - 600, 0), "once");
+    assert_eq!(code(&refund(&mut again, 400, 51)), "00", "another refund is another");
+    assert_eq!(again.account("A-1"), (5_000_000 - 200, 0));
+}
+
+#[test]
 fn a_message_without_a_good_mac_is_refused() {
     both(|mut acquirer| {
         acquirer.mac = None;

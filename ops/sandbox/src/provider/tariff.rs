@@ -178,21 +178,26 @@ pub struct Ride<'a> {
     pub only_class: bool,
 }
 
-/// How many decimals a currency in use has (ISO 4217:2015, list one); `None` for what is none.
+/// How many decimals a currency in use has; `None` for what is none.
 pub fn decimals_of(currency: &str) -> Option<u8> {
+    currencies().find(|(known, _)| *known == currency).map(|(_, decimals)| decimals)
+}
+
+/// Every currency in use with its decimals (ISO 4217:2015, list one).
+pub fn currencies() -> impl Iterator<Item = (&'static str, u8)> {
     const NONE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
-    const TWO: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN \
+    const TWO: &str = "AED AFN AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN \
                        BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR \
                        FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES \
                        KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR \
                        MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON \
                        RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS \
-                       TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW";
+                       TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD XCG YER ZAR ZMW ZWG";
     const THREE: &str = "BHD IQD JOD KWD LYD OMR TND";
-    [(NONE, 0), (TWO, 2), (THREE, 3)]
-        .into_iter()
-        .find(|(list, _)| list.split_whitespace().any(|known| known == currency))
-        .map(|(_, decimals)| decimals)
+    let lists = [(NONE, 0), (TWO, 2), (THREE, 3)];
+    lists.into_iter().flat_map(|(list, decimals)| {
+        list.split_whitespace().map(move |currency| (currency, decimals))
+    })
 }
 
 #[cfg(test)]
