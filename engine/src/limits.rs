@@ -38,8 +38,8 @@ pub const AMOUNT_MINOR_MAX: i64 = 999_999_999_999;
 pub const BANK_WRITE_US: i64 = 10_000_000;
 /// After the last moment of writing, an answer is waited for this long before it is in doubt, in microseconds.
 pub const BANK_ANSWER_US: i64 = 60_000_000;
-/// The person has this long to enter a PIN, in microseconds.
-pub const PIN_PROMPT_US: i64 = 90_000_000;
+/// The person has this long to enter a PIN, more time asked for included, in microseconds.
+pub const PIN_PROMPT_US: i64 = 180_000_000;
 /// A ticket is printed within this long of being told, or answered *expired*, in microseconds.
 pub const PRINT_DEADLINE_US: i64 = 60_000_000;
 /// After that deadline, a report is waited for this long before the print is in doubt, in microseconds.

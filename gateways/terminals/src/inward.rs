@@ -28,6 +28,8 @@ pub(crate) enum Asked {
     Start { session: u64, order: OrderId, swipe: SealedSwipe },
     /// The PIN.
     Pin { session: u64, order: OrderId, payment: PaymentNo, pin_try: u8, pin: PinEntry },
+    /// What became of a session's payment?
+    Resume { session: u64, order: OrderId },
 }
 
 /// Largest sealed swipe, in bytes.
@@ -50,6 +52,9 @@ pub(crate) fn read(terminal: TerminalId, message: TerminalToCenter) -> Result<As
             hex::decode_to_slice(block, &mut pin.block).map_err(|_| BadField("block"))?;
             let order = order_of(&order)?;
             Asked::Pin { session, order, payment: PaymentNo(payment), pin_try, pin }
+        }
+        TerminalToCenter::Resume { session, order } => {
+            Asked::Resume { session, order: order_of(&order)? }
         }
         TerminalToCenter::Abandon { session, order, payment, why } => Asked::Abandon {
             session: SessionId(session),

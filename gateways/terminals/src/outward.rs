@@ -1,10 +1,11 @@
 //! From the engine's words to the link's: bookings, tickets, receipts, endings. Pure.
 
-use guichet_engine::effect::IssueTicket;
-use guichet_engine::event::{Fare, LinePlaced, PaymentEnd, Seat};
-use guichet_engine::ids::{LineNo, PaymentNo, TerminalId, TicketNumber};
+use guichet_engine::effect::{IssueTicket, TerminalOp};
+use guichet_engine::event::{Fare, LineEnd, LinePlaced, PaymentEnd, Seat};
+use guichet_engine::ids::{LineNo, PaymentNo, SessionId, TerminalId, TicketNumber};
+use guichet_engine::limits::PIN_TRIES_MAX;
 use guichet_engine::money::{Currency, Money};
-use guichet_engine::order::{HeldPlace, LinePhase, Order, PaymentPhase};
+use guichet_engine::order::{HeldPlace, LinePhase, Order, Payment, PaymentPhase, Refund};
 use guichet_engine::reject::Reject;
 use guichet_link::message::{Amount, Booking, BookingLine, Ending, Receipt, Ticket};
 use guichet_ports::keys::TicketClaims;
@@ -239,6 +240,53 @@ fn seat_text(place: &HeldPlace) -> String {
         ("", "") => String::new(),
         ("", one) | (one, "") => format!(", {one}"),
         (coach, seat) => format!(", {coach}/{seat}"),
+    }
+}
+
+/// What the person of a session should see of its payment now, in order; empty if the session began none.
+///
+/// A receipt is told again: the terminal's journal knows one that came before.
+pub(crate) fn standing(order: &Order, terminal: TerminalId, session: SessionId) -> Vec<TerminalOp> {
+    let ours = |p: &Payment| p.terminal == terminal && p.session == session;
+    let Some(at) = order.payments.iter().rposition(ours) else { return Vec::new() };
+    let (Some(payment), Ok(no)) = (order.payments.get(at), u8::try_from(at)) else {
+        return Vec::new();
+    };
+    let no = PaymentNo(no);
+    match payment.phase {
+        PaymentPhase::Pinning { .. } | PaymentPhase::Authorizing { .. } => {
+            vec![TerminalOp::ShowAuthorizing { session, payment: no }]
+        }
+        PaymentPhase::AwaitingPin { pin_try, until } => vec![TerminalOp::AskPin {
+            session,
+            payment: no,
+            pin_try,
+            tries_left: PIN_TRIES_MAX.saturating_sub(pin_try),
+            amount: payment.amount,
+            until,
+        }],
+        PaymentPhase::Completing { .. } => {
+            vec![TerminalOp::ShowCompleting { session, payment: no }]
+        }
+        PaymentPhase::Reversing { why, .. } | PaymentPhase::Ended { why } => {
+            vec![TerminalOp::ShowEnded { session, payment: no, why }]
+        }
+        PaymentPhase::Completed { .. } => {
+            let mut ops = vec![TerminalOp::ShowCompleting { session, payment: no }];
+            let at_the_terminal = |r: &&Refund| r.payment == no && r.why != LineEnd::Refunded;
+            for refund in order.refunds.iter().filter(at_the_terminal) {
+                let (line, amount) = (refund.line, refund.amount);
+                ops.push(TerminalOp::ShowLineRefunded { session, line, amount });
+            }
+            match (payment.receipt, payment.receipt_number) {
+                (Some(_), _) => ops.push(TerminalOp::ShowDone { session, payment: no }),
+                (None, Some(number)) => {
+                    ops.push(TerminalOp::PrintReceipt { session, payment: no, number });
+                }
+                (None, None) => {}
+            }
+            ops
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guichet_engine::command::{Body, Command};
+use guichet_engine::effect::TerminalIntent;
 use guichet_engine::event::CardOnFile;
 use guichet_engine::ids::{OrderId, SessionId, TerminalId};
 use guichet_engine::time::Instant;
@@ -21,7 +22,7 @@ use crate::build::{BuildFault, Builder};
 use crate::inward::{self, Asked, BadField, Source};
 use crate::links::Link;
 use crate::meters;
-use crate::outward::ending_of_reject;
+use crate::outward::{self, ending_of_reject};
 
 /// First wait before a busy center is asked again; doubled each time.
 const BUSY_WAIT_MIN: Duration = Duration::from_millis(20);
@@ -157,7 +158,9 @@ impl Server {
                 };
                 Body::AbandonPayment { order, payment, session, why }
             }
-            Asked::Find { .. } | Asked::Start { .. } | Asked::Pin { .. } => return Ok(()),
+            Asked::Find { .. } | Asked::Start { .. } | Asked::Pin { .. } | Asked::Resume { .. } => {
+                return Ok(());
+            }
         };
         let at = self.center().now();
         let command = inward::command(self.terminal(), &Source::Fact(mark), said, at, body);
@@ -226,9 +229,37 @@ impl Server {
                 let secrets = Secrets { swipe: None, pin: Some(pin) };
                 return self.request(session, order, &unique, &said, body, secrets).await;
             }
+            Asked::Resume { session, order } => self.resume(session, order).await,
             Asked::Report(_) | Asked::Abandon { .. } => {}
         }
         Ok(())
+    }
+
+    /// Tells anew what the person of a session should see; what was told meanwhile may have gone down with a link.
+    async fn resume(&self, session: u64, id: OrderId) {
+        let order = self.center().order(id).await;
+        let session_id = SessionId(session);
+        let ops = order.as_deref().map(|o| outward::standing(o, self.terminal(), session_id));
+        let Some((order, ops)) = order.zip(ops).filter(|(_, ops)| !ops.is_empty()) else {
+            // The request that began the payment never came here.
+            self.refuse(session, Some(id.to_string()), 0, Ending::TimedOut);
+            return;
+        };
+        meters::message("resumed");
+        let (builder, view) = (self.builder.clone(), self.view.clone());
+        let made = blocking(move || {
+            let message = |op| {
+                let intent = TerminalIntent { terminal: Some(view.id), order: id, op };
+                builder.instruction(&view, &intent, Some(&order))
+            };
+            ops.into_iter().map(message).collect::<Vec<_>>()
+        });
+        for message in made.await.unwrap_or_default() {
+            match message {
+                Ok(message) => drop(self.link.tell(&message)),
+                Err(fault) => tracing::error!(order = %id, %fault, "an instruction cannot be made"),
+            }
+        }
     }
 
     async fn find(&self, session: u64, swipe: SealedSwipe) {
@@ -353,7 +384,7 @@ impl Server {
     }
 }
 
-/// Says what is true at the beginning of a session: standing data, then every booking of the place.
+/// Says what is true at the beginning of a session: standing data, every booking of the place, and that these are all.
 struct Greeter {
     builder: Builder,
     link: Arc<Link>,
@@ -385,6 +416,8 @@ impl Greeter {
                 }
             }
         }
+        // Withdrawals are not kept for a terminal without a link: what it was not told again is over.
+        self.link.tell(&CenterToTerminal::AllPushed);
     }
 }
 

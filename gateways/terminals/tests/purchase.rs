@@ -104,6 +104,99 @@ async fn a_purchase_from_the_push_to_the_receipt() {
     world.gateway.shutdown().await;
 }
 
+/// Whatever was told to nobody while a link was down is told when the terminal asks: each state of a payment has its word.
+#[tokio::test]
+async fn a_terminal_that_is_back_learns_where_its_session_stands() {
+    let world = World::start().await;
+    let order = world.place_order(1).await;
+    let mut terminal = Terminal::enrolled(&world).await;
+    let CenterToTerminal::Welcome { card_key, .. } = terminal.next().await else { panic!() };
+    let CenterToTerminal::Push { .. } = terminal.next().await else { panic!("no push") };
+    let name = order.to_string();
+    let resume = |session| TerminalToCenter::Resume { session, order: order.to_string() };
+
+    // The request that began it never came: nothing is charged, and the person is told.
+    terminal.say(resume(41)).await;
+    let told = terminal.next().await;
+    assert!(
+        matches!(told, CenterToTerminal::Refused { session: 41, ending: Ending::TimedOut, .. }),
+        "{told:?}"
+    );
+    let start = |session| TerminalToCenter::StartPayment {
+        session,
+        order: order.to_string(),
+        swipe: sealed(&card_key, session, &track2()),
+    };
+    terminal.say(start(41)).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Authorizing { .. }));
+    let asked = terminal.next().await;
+    assert!(matches!(asked, CenterToTerminal::AskPin { pin_try: 1, payment: 0, .. }));
+    terminal.say(resume(41)).await;
+    assert_eq!(terminal.next().await, asked);
+    terminal.say(resume(40)).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Refused { session: 40, .. }));
+
+    let abandon = TerminalToCenter::Abandon {
+        session: 41,
+        order: name.clone(),
+        payment: Some(0),
+        why: "cancelled".into(),
+    };
+    terminal.say(abandon).await;
+    let ended = terminal.next().await;
+    assert!(matches!(ended, CenterToTerminal::Ended { ending: Ending::Cancelled, .. }));
+    until("the booking waits again", || world.center.order_now(order).is_collectable()).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Push { .. }));
+    terminal.say(resume(41)).await;
+    assert_eq!(terminal.next().await, ended);
+
+    terminal.say(start(42)).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Authorizing { .. }));
+    assert!(matches!(terminal.next().await, CenterToTerminal::AskPin { .. }));
+    let (ksn, block) = ("0a".repeat(12), "0b".repeat(16));
+    let pin = TerminalToCenter::EnterPin {
+        session: 42,
+        order: name.clone(),
+        payment: 1,
+        pin_try: 1,
+        ksn,
+        block,
+    };
+    terminal.say(pin).await;
+    let completing = terminal.next().await;
+    assert!(matches!(completing, CenterToTerminal::Completing { payment: 1, .. }));
+    let CenterToTerminal::Issue { print, ticket, .. } = terminal.next().await else { panic!() };
+    // A print is never told again.
+    terminal.say(resume(42)).await;
+    assert_eq!(terminal.next().await, completing);
+    let result = PrintResult::NotPrinted { fault: "jam".into() };
+    let ticket = ticket.number.clone();
+    let report = TerminalToCenter::PrintReport {
+        session: 42,
+        order: name.clone(),
+        line: 0,
+        print,
+        ticket,
+        result,
+    };
+    terminal.say(report).await;
+    let refunded = terminal.next().await;
+    assert!(matches!(refunded, CenterToTerminal::LineRefunded { line: 0, .. }), "{refunded:?}");
+    let receipt = terminal.next().await;
+    assert!(matches!(receipt, CenterToTerminal::PrintReceipt { .. }), "{receipt:?}");
+    terminal.say(resume(42)).await;
+    assert_eq!(terminal.next().await, completing);
+    assert_eq!(terminal.next().await, refunded);
+    assert_eq!(terminal.next().await, receipt);
+    terminal.say(TerminalToCenter::ReceiptReport { order: name, payment: 1, printed: true }).await;
+    let done = terminal.next().await;
+    assert!(matches!(done, CenterToTerminal::Done { payment: 1, .. }), "{done:?}");
+    terminal.say(resume(42)).await;
+    assert_eq!(terminal.next().await, completing);
+    assert_eq!(terminal.next().await, refunded);
+    assert_eq!(terminal.next().await, done);
+}
+
 #[tokio::test]
 async fn a_code_enrols_one_key_once() {
     let world = World::start().await;

@@ -121,9 +121,18 @@
     }));
   }
 
+  /** What is being paid, so that nobody has to remember it while waiting. */
+  function slip(booking) {
+    const line = booking && booking.lines[0];
+    if (!line) return null;
+    return h("div", { class: "slip" },
+      h("div", {}, h("p", { class: "day" }, day(line.departs, line.zone)), journey(line)),
+      h("p", { class: "slip-sum" }, h("span", {}, countOf(booking.lines.length)), h("strong", {}, money(booking.amount))));
+  }
+
   /** One chip a ticket: yours, failed, coming out now, or still to come. */
   function progress(params) {
-    const [, of] = params.position || [0, 0];
+    const of = params.of || 0;
     if (!of) return null;
     const failed = params.failed.map((f) => f.n);
     const now = shown.screen === "issuing" || shown.screen === "take_ticket" ? params.position[0] : 0;
@@ -168,7 +177,14 @@
     pin_entry: "pin", completing: "wait", ending: "wait", issuing: "ticket", take_ticket: "ticket", receipt: "receipt",
     done: "done", problem: "problem", more_time: "clock", out_of_service: "closed",
   };
-  const PROMPT_PICTURES = { done_refunded: "part", done_kept: "problem", problem_unreadable: "swipe", issuing_wait: "wait", issuing_trouble: "wait" };
+  const CARD = "card-bad", LINE = "offline", PRINTER = "no-print";
+  const PROMPT_PICTURES = {
+    problem_expired: CARD, problem_declined: CARD, problem_insufficient_funds: CARD, problem_expired_card: CARD, problem_restricted_card: CARD,
+    problem_bad_card: CARD, problem_no_link: LINE, problem_bank_unavailable: LINE, problem_no_answer: LINE, problem_no_booking: "empty",
+    problem_hold_lost: "empty", problem_timed_out: "clock", problem_pin_tries_exceeded: "pin-bad", problem_pad: "pin-bad", problem_printer: PRINTER,
+    problem_restarted: "restart", done_open: PRINTER, out_of_service_restarted: "restart",
+    done_refunded: "part", done_kept: "kept", problem_unreadable: "swipe", issuing_wait: "wait", issuing_trouble: PRINTER,
+  };
   const STEP_OF = {
     idle: 1, matching: 2, choosing: 2, confirm: 2, requesting: 3, authorizing: 3, pin_entry: 3, completing: 3,
     issuing: 4, take_ticket: 4, receipt: 4, done: 5,
@@ -180,6 +196,7 @@
       case "choosing": return [choices(params.bookings)];
       case "confirm": return [bookingDetails(params.booking)];
       case "pin_entry": return [dots(params)];
+      case "requesting": case "authorizing": case "completing": case "ending": return [slip(params.booking)];
       case "issuing": case "take_ticket": case "receipt": case "done":
         return [
           params.name && shown.screen === "take_ticket" ? h("p", { class: "for" }, t("for_passenger", { name: params.name })) : null,
@@ -187,20 +204,26 @@
       case "problem":
         return [shown.prompt_key === "problem_unreadable" && params.unreadable >= 3 ? h("p", { class: "advice" }, t("problem_unreadable_help")) : null];
       case "out_of_service":
-        return [h("ul", { class: "lines" }, (params.missing || []).map((m) => h("li", {}, t(`missing_${m}`))))];
+        return shown.prompt_key === "out_of_service_restarted" ? [] : [h("ul", { class: "lines" }, (params.missing || []).map((m) => h("li", {}, t(`missing_${m}`))))];
       case "more_time": return [h("p", { class: "count", id: "count", role: "timer", "aria-live": "off" })];
       default: return [];
     }
   }
+
+  /** Screens that say when they go away. */
+  const CLOSES = ["pin_entry", "done", "problem"];
+  /** Seconds before its end that an entry of the PIN says so. */
+  const SOON_S = 20;
 
   function actions() {
     const offered = (tap) => shown.taps.includes(tap);
     const row = [];
     if (offered("confirm")) row.push(button("confirm", t("confirm"), "go"));
     if (offered("more_time")) row.push(button("more_time", t("more_time"), "go"));
-    if (offered("done")) row.push(button("done", t("done"), "go"));
+    if (offered("done")) row.push(button("done", t(shown.screen === "done" ? "done" : "to_start"), "go"));
     if (offered("back")) row.push(button("back", t("back")));
     if (offered("cancel")) row.push(button("cancel", t("cancel"), "stop"));
+    if (CLOSES.includes(shown.screen)) row.push(h("p", { class: "closes", id: "closes", role: "timer", "aria-live": "off" }));
     return row.length ? h("div", { class: "actions" }, row) : null;
   }
 
@@ -242,6 +265,8 @@
     $("help").textContent = t("help");
     $("terminal").textContent = `${t("terminal")} ${shown.terminal}`;
     $("lost").textContent = t("reconnecting");
+    $("offline").textContent = t("offline");
+    $("offline").hidden = !shown.offline || ["idle", "out_of_service"].includes(shown.screen) || shown.prompt_key === "problem_no_link";
     const languages = $("languages");
     languages.setAttribute("aria-label", t("languages"));
     languages.replaceChildren(...LANGUAGES.map((language) => button(`language:${language}`, t(`language_${language}`), "language",
@@ -273,7 +298,7 @@
       const hint = t(`${shown.prompt_key}_hint`, promptValues());
       renderFrame();
       renderMain(title, hint);
-      const extra = [...document.querySelectorAll(".lines li, .advice, .tries, .total, .pin .amount")].map((e) => e.textContent);
+      const extra = [...document.querySelectorAll(".offline:not([hidden]), .lines li, .advice, .tries, .total, .pin .amount")].map((e) => e.textContent);
       const speech = [title, hint, ...extra].join(" ");
       $("main").dataset.speech = speech;
       if (speech !== last.speech) $("announce").textContent = speech;
@@ -291,11 +316,16 @@
     if (!shown || !texts[shown.language]) return;
     const now = Date.now() + ahead;
     $("clock").textContent = shown.zone ? clockTime(now * 1000, shown.zone) : "";
+    if (!shown.until) return;
+    const left = isLive ? Math.max(0, Math.ceil((shown.until / 1000 - now) / 1000)) : 18;
     const count = $("count");
-    if (count && shown.until) {
-      const left = isLive ? Math.max(0, Math.ceil((shown.until / 1000 - now) / 1000)) : 18;
-      count.textContent = t("seconds_left", { n: left });
-    }
+    if (count) count.textContent = t("seconds_left", { n: left });
+    const closes = $("closes");
+    if (!closes) return;
+    const isEntry = shown.screen === "pin_entry";
+    const soon = isEntry && left <= SOON_S;
+    closes.classList.toggle("soon", soon && isLive);
+    closes.textContent = isEntry ? (soon && isLive ? t("seconds_left", { n: left }) : "") : t("closes_in", { n: left });
   }
 
   async function send(tap) {

@@ -32,6 +32,19 @@ const PER_TICKET: [&str; 10] = [
     "taken_noted",
 ];
 
+/// Steps at which the person's payment is open: once the terminal is back, its screen says what became of it.
+const CUT_OFF: [&str; 9] = [
+    "session_begun",
+    "payment_requested",
+    "pin_asked",
+    "pin_entered",
+    "pin_sent",
+    "issue_received",
+    "print_begun",
+    "print_running",
+    "print_ended",
+];
+
 /// Not a case of its own: the body of the terminal's process.
 #[test]
 fn child() {
@@ -88,6 +101,8 @@ struct Person {
     devices: Arc<Devices>,
     swiped: bool,
     typed: bool,
+    /// The terminal said that it had been cut off in the purchase.
+    told_of_restart: bool,
 }
 
 impl Person {
@@ -103,6 +118,10 @@ impl Person {
             // The booking was not here yet when the card was swiped: once more.
             "problem_no_booking" | "problem_no_link" => {
                 self.swiped = false;
+                screen.try_tap("done").await;
+            }
+            "problem_restarted" => {
+                self.told_of_restart = true;
                 screen.try_tap("done").await;
             }
             "done" | "done_refunded" => {
@@ -139,7 +158,8 @@ async fn crash_at(step: &'static str, nth: u32) {
             "code": center.code(), "step": step, "nth": nth,
         })
     };
-    let mut person = Person { devices: devices.clone(), swiped: false, typed: false };
+    let mut person =
+        Person { devices: devices.clone(), swiped: false, typed: false, told_of_restart: false };
     let mut terminal = Terminal::running(told(Some(step))).await;
     let mut died = false;
     let begin = Instant::now();
@@ -169,6 +189,10 @@ async fn crash_at(step: &'static str, nth: u32) {
         book.prints.iter().filter(|p| matches!(p.2, Some(PrintResult::Printed { .. }))).count()
     };
     assert_eq!(devices.prints().await, printed as u64, "{step} {nth}: paper and word differ");
+    // Whoever has asked for the payment and is cut off before the paper is told about it.
+    if CUT_OFF.contains(&step) {
+        assert!(person.told_of_restart, "{step} {nth}: nobody was told");
+    }
     terminal.process.kill().unwrap();
     terminal.process.wait().unwrap();
 }

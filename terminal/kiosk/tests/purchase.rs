@@ -279,6 +279,45 @@ async fn facts_wait_for_the_center_and_late_or_strange_instructions_are_refused(
 }
 
 #[tokio::test]
+async fn what_was_withdrawn_while_the_link_was_down_is_forgotten_once_all_was_pushed() {
+    let world = World::start(1).await;
+    world.center.push();
+    let other = C::Push {
+        tag: world::tag(),
+        booking: guichet_link::message::Booking {
+            order: "o-001-0000000000000002".into(),
+            reference: "FGHJK23456".into(),
+            ..booking(1)
+        },
+    };
+    world.center.post(&other);
+    world.center.post(&C::AllPushed);
+    until("both are here", || async { holds(world.data.path(), "FGHJK23456") }).await;
+    world.devices.swipe(TRACK2).await;
+    let both = world.screen.until(&["choosing"]).await;
+    assert_eq!(both["params"]["bookings"].as_array().map(Vec::len), Some(2));
+    world.screen.tap("cancel").await;
+    world.screen.tap("done").await;
+    // The link goes and comes: the center pushes what still waits, and that this is all.
+    world.center.cut();
+    world.screen.until(&["idle_offline"]).await;
+    world.center.open();
+    world.screen.until(&["idle"]).await;
+    world.center.push();
+    // Until the center has said so, nothing is forgotten: the list may be on its way still.
+    world.devices.swipe(TRACK2).await;
+    world.screen.until(&["choosing"]).await;
+    world.screen.tap("cancel").await;
+    world.screen.tap("done").await;
+    world.center.post(&C::AllPushed);
+    until("the center's words are taken", || async { world.center.postbox.waiting() == 0 }).await;
+    world.devices.swipe(TRACK2).await;
+    let one = world.screen.until(&["confirm"]).await;
+    assert_eq!(one["order"], ORDER);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn the_page_and_its_words_are_served_and_the_preview_only_on_request() {
     let world = World::start(1).await;
     let (status, page) = world.screen.get("/").await;

@@ -40,6 +40,8 @@ pub struct ClientConfig {
     pub backoff_min: Duration,
     /// Longest wait.
     pub backoff_max: Duration,
+    /// A session that lasted so long was no failure: the next wait is the first again.
+    pub steady_after: Duration,
     /// The session's times.
     pub session: SessionConfig,
 }
@@ -55,6 +57,7 @@ impl ClientConfig {
             connect_within: Duration::from_secs(10),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(20),
+            steady_after: Duration::from_secs(1),
             session: SessionConfig::default(),
         }
     }
@@ -217,7 +220,6 @@ pub async fn run<M>(
 {
     let mut wait = config.backoff_min;
     while stop.borrow().is_none() {
-        let began = Instant::now();
         let connecting = connect(config, key, center);
         let outcome = tokio::select! {
             outcome = connecting => outcome,
@@ -225,7 +227,12 @@ pub async fn run<M>(
         };
         let why = match outcome {
             Ok(wire) => {
+                let began = Instant::now();
                 let end = session::run(wire, postbox, &config.session, events, &mut stop).await;
+                // A center that was there and is gone comes back soon, whatever went before.
+                if began.elapsed() >= config.steady_after {
+                    wait = config.backoff_min;
+                }
                 if matches!(end, SessionEnd::Stopped | SessionEnd::Unwanted) {
                     return;
                 }
@@ -233,10 +240,6 @@ pub async fn run<M>(
             }
             Err(fault) => chain(&fault),
         };
-        // A session that lasted was no failure of the last attempt.
-        if began.elapsed() > config.backoff_max {
-            wait = config.backoff_min;
-        }
         let retry_in = jittered(wait);
         wait = wait.saturating_mul(2).min(config.backoff_max);
         if events.send(LinkEvent::Down { why, retry_in }).await.is_err() {

@@ -176,6 +176,8 @@ pub enum TerminalToCenter {
     StartPayment { session: u64, order: String, swipe: String },
     /// (request) The PIN, as the PIN pad encrypted it (KSN 12 bytes, block 16 bytes, hexadecimal).
     EnterPin { session: u64, order: String, payment: u8, pin_try: u8, ksn: String, block: String },
+    /// (request) The link is back and the person still stands here: what became of this session's payment?
+    Resume { session: u64, order: String },
     /// (fact) The person gave up (`cancelled`), did not answer (`timed_out`), or the terminal lost the session (`session_lost`).
     Abandon { session: u64, order: String, payment: Option<u8>, why: String },
     /// (fact) What became of a print.
@@ -216,6 +218,8 @@ pub enum CenterToTerminal {
     Push { tag: String, booking: Booking },
     /// It is not to be collected any more.
     Withdraw { order: String },
+    /// Every booking that waits here was pushed since `Welcome`: what was kept from before and not pushed again is over.
+    AllPushed,
     /// Answer to `FindBookings`; empty when none waits.
     Bookings { session: u64, bookings: Vec<Booking> },
     /// The request was refused (code of the reject, or 0), with the ending to show.
@@ -253,7 +257,10 @@ impl TerminalToCenter {
     #[must_use]
     pub fn is_request(&self) -> bool {
         match self {
-            Self::FindBookings { .. } | Self::StartPayment { .. } | Self::EnterPin { .. } => true,
+            Self::FindBookings { .. }
+            | Self::StartPayment { .. }
+            | Self::EnterPin { .. }
+            | Self::Resume { .. } => true,
             Self::Abandon { .. }
             | Self::PrintReport { .. }
             | Self::TakenReport { .. }
@@ -273,6 +280,7 @@ impl CenterToTerminal {
             Self::Welcome { .. }
             | Self::Push { .. }
             | Self::Withdraw { .. }
+            | Self::AllPushed
             | Self::Bookings { .. }
             | Self::Refused { .. }
             | Self::Authorizing { .. }

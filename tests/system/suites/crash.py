@@ -103,7 +103,10 @@ url = "http://{self.provider.ready['http_addr']}"
         def look():
             if not self.center.alive() or not self.terminal_process.alive():
                 return True
-            return self.terminal().screen()["prompt_key"] in ("idle", "idle_no_receipts")
+            shown = self.terminal().screen()["prompt_key"]
+            if shown == "problem_restarted":
+                self.terminal().to_idle()
+            return shown in ("idle", "idle_no_receipts")
 
         until(look, "the terminal is linked to the center")
 

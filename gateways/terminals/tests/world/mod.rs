@@ -546,6 +546,8 @@ pub struct Terminal {
     pub confirms: bool,
     /// Orders that are not to be collected here any more.
     pub withdrawn: Vec<String>,
+    /// How often the center said that every booking was pushed.
+    pub all_pushed: usize,
     events: mpsc::Receiver<LinkEvent<CenterToTerminal>>,
     downs: VecDeque<String>,
     stop: watch::Sender<Option<ByeReason>>,
@@ -574,6 +576,7 @@ impl Terminal {
             key,
             confirms: true,
             withdrawn: vec![],
+            all_pushed: 0,
             events,
             downs: VecDeque::new(),
             stop,
@@ -614,6 +617,7 @@ impl Terminal {
                     }
                     match inbound.message {
                         CenterToTerminal::Withdraw { order } => self.withdrawn.push(order),
+                        CenterToTerminal::AllPushed => self.all_pushed += 1,
                         message => return message,
                     }
                 }

@@ -1,10 +1,10 @@
 //! The fold itself.
 
-use guichet_link::message::{Booking, CenterToTerminal, Ending, PrintResult, Receipt, Ticket};
+use guichet_link::message::{Booking, CenterToTerminal, Ending};
 
 use super::screen::{LANGUAGES, Tap};
 use super::state::{
-    Flow, Health, Input, Issuing, Output, PadInput, Problem, Profile, State, Timeouts, Waiting,
+    Flow, Health, Input, Output, PadInput, Problem, Profile, State, Timeouts, Waiting,
 };
 
 impl Flow {
@@ -21,6 +21,7 @@ impl Flow {
             timeouts,
             unreadable: 0,
             settle: None,
+            interrupted: None,
         }
     }
 
@@ -41,6 +42,11 @@ impl Flow {
             Input::Receipt { printed, .. } => self.receipt_printed(now, printed),
             Input::NotSent { session } => self.not_sent(now, session),
             Input::Health(health) => self.health_changed(now, health),
+            Input::Linked => self.linked(),
+            Input::Interrupted => {
+                self.interrupted = Some(now.saturating_add(self.timeouts.work_us));
+                Vec::new()
+            }
             Input::Tick => self.tick(now),
         }
     }
@@ -207,7 +213,9 @@ impl Flow {
     ) {
         let patience = match for_what {
             Waiting::Bookings | Waiting::Payment => self.timeouts.center_us,
-            Waiting::Authorization | Waiting::Completion | Waiting::Ending => self.timeouts.work_us,
+            Waiting::Authorization | Waiting::Completion | Waiting::Ending { .. } => {
+                self.timeouts.work_us
+            }
         };
         self.state = State::Waiting {
             session,
@@ -261,8 +269,8 @@ impl Flow {
                 Vec::new()
             }
             (Tap::Confirm, State::Confirm { session, booking, .. }) => {
-                if !self.health.link {
-                    return self.problem(now, Problem::NoLink);
+                if let Some(problem) = self.hindrance() {
+                    return self.problem(now, problem);
                 }
                 let order = booking.order.clone();
                 self.wait(now, session, Some(booking), None, Waiting::Payment);
@@ -281,9 +289,22 @@ impl Flow {
         }
     }
 
-    /// Gives a choosing screen its whole time again.
+    /// Why no payment may be begun now.
+    const fn hindrance(&self) -> Option<Problem> {
+        match self.health {
+            Health { link: false, .. } => Some(Problem::NoLink),
+            Health { pad: false, .. } => Some(Problem::PadSilent),
+            Health { tickets: false, .. } => Some(Problem::PrinterDown),
+            _ => None,
+        }
+    }
+
+    /// Gives a screen that wants something its whole time again, as far as the center allows.
     fn renew(&mut self, now: i64) {
         let fresh = self.prompt_until(now);
+        if let State::PinEntry { until, ends, .. } = &mut self.state {
+            *until = fresh.min(*ends);
+        }
         if let State::Choosing { until, .. } | State::Confirm { until, .. } = &mut self.state {
             *until = fresh;
         }
@@ -304,7 +325,8 @@ impl Flow {
             State::MoreTime { back, .. } => self.cancel(now, *back, why),
             State::PinEntry { session, booking, payment, .. } => {
                 let order = booking.order.clone();
-                self.wait(now, session, Some(booking), Some(payment), Waiting::Ending);
+                let because = (why == "session_lost").then_some(Problem::PadSilent);
+                self.wait(now, session, Some(booking), Some(payment), Waiting::Ending { because });
                 vec![
                     Output::StopPin,
                     Output::Abandon { session, order, payment: Some(payment), why },
@@ -317,7 +339,20 @@ impl Flow {
         }
     }
 
+    /// Back from the question for more time to the PIN: somebody is there.
+    fn resume_entry(&mut self, now: i64) {
+        if let State::MoreTime { back, .. } = &self.state
+            && matches!(**back, State::PinEntry { .. })
+        {
+            self.state = (**back).clone();
+        }
+        if matches!(self.state, State::PinEntry { .. }) {
+            self.renew(now);
+        }
+    }
+
     fn pad(&mut self, now: i64, pad: PadInput) -> Vec<Output> {
+        self.resume_entry(now);
         let State::PinEntry { session, booking, payment, pin_try, digits, .. } = &mut self.state
         else {
             return Vec::new();
@@ -348,6 +383,7 @@ impl Flow {
                 vec![Output::KeepBooking { tag, booking: Box::new(booking) }]
             }
             C::Withdraw { order } => vec![Output::DropBooking { order }],
+            C::AllPushed => vec![Output::DropStale],
             C::Bookings { session, bookings } => self.bookings(now, session, bookings),
             C::Refused { session, ending, .. } => {
                 if self.waits(session) {
@@ -366,10 +402,19 @@ impl Flow {
                 else {
                     return Vec::new();
                 };
-                if *ours != session || *for_what == Waiting::Ending {
+                if *ours != session || matches!(for_what, Waiting::Ending { .. }) {
                     return Vec::new();
                 }
                 let booking = booking.clone();
+                if !self.health.tickets {
+                    // Nothing can be printed any more: the PIN, which would complete the payment, is not asked for.
+                    let order = booking.order.clone();
+                    let ending = Waiting::Ending { because: Some(Problem::PrinterDown) };
+                    self.wait(now, session, Some(booking), Some(payment), ending);
+                    let (payment, why) = (Some(payment), "session_lost");
+                    return vec![Output::Abandon { session, order, payment, why }];
+                }
+                let asked = self.prompt_until(now).min(until);
                 self.state = State::PinEntry {
                     session,
                     booking,
@@ -378,7 +423,8 @@ impl Flow {
                     tries_left,
                     amount: amount.clone(),
                     digits: 0,
-                    until,
+                    ends: until,
+                    until: asked,
                 };
                 vec![Output::AskPin { amount, until }]
             }
@@ -396,6 +442,9 @@ impl Flow {
                 self.receipt(now, session, order, payment, receipt)
             }
             C::Ended { session, ending, .. } => {
+                if self.session() == session {
+                    self.resume_entry(now);
+                }
                 if !self.waits(session)
                     && !matches!(&self.state, State::PinEntry { session: s, .. } if *s == session)
                 {
@@ -405,7 +454,8 @@ impl Flow {
                 if matches!(self.state, State::PinEntry { .. }) {
                     out.push(Output::StopPin);
                 }
-                out.extend(self.problem(now, Problem::Ended(ending)));
+                let problem = self.because().unwrap_or(Problem::Ended(ending));
+                out.extend(self.problem(now, problem));
                 out
             }
             C::LineRefunded { session, order, line, amount } => {
@@ -429,6 +479,14 @@ impl Flow {
         matches!(&self.state, State::Waiting { session, .. } if *session == of)
     }
 
+    /// Why the terminal itself gave the payment up whose end is waited for.
+    const fn because(&self) -> Option<Problem> {
+        match &self.state {
+            State::Waiting { for_what: Waiting::Ending { because }, .. } => *because,
+            _ => None,
+        }
+    }
+
     fn bookings(&mut self, now: i64, of: u64, bookings: Vec<Booking>) -> Vec<Output> {
         let State::Waiting { session, for_what: Waiting::Bookings, .. } = self.state else {
             return Vec::new();
@@ -445,161 +503,10 @@ impl Flow {
 
     fn progress(&mut self, now: i64, of: u64, payment: u8, next: Waiting) {
         let State::Waiting { session, booking, for_what, .. } = &self.state else { return };
-        if *session == of && *for_what != Waiting::Ending {
+        if *session == of && !matches!(for_what, Waiting::Ending { .. }) {
             let (session, booking) = (*session, booking.clone());
             self.wait(now, session, booking, Some(payment), next);
         }
-    }
-
-    /// The work on paper of this session, begun by the first word of the center about it.
-    fn work(&mut self, now: i64, of: u64, order: &str) -> Option<&mut Issuing> {
-        let begin = match &self.state {
-            State::Waiting { session, booking: Some(booking), for_what, .. } => {
-                *session == of && booking.order == order && *for_what == Waiting::Completion
-            }
-            _ => false,
-        };
-        if begin {
-            let work = Issuing {
-                order: order.to_owned(),
-                printing: None,
-                in_exit: None,
-                queued: None,
-                receipt: None,
-                printed: Vec::new(),
-                failed: Vec::new(),
-                kept_back: Vec::new(),
-                refunded: Vec::new(),
-                receipt_done: None,
-                done: false,
-                name: String::new(),
-            };
-            let until = now.saturating_add(self.timeouts.work_us);
-            self.state = State::Issuing { session: of, work: Box::new(work), until };
-        }
-        match &mut self.state {
-            State::Issuing { session, work, .. } if *session == of && work.order == order => {
-                Some(work)
-            }
-            _ => None,
-        }
-    }
-
-    fn issue(
-        &mut self,
-        now: i64,
-        session: u64,
-        order: String,
-        print: u16,
-        deadline: i64,
-        ticket: Box<Ticket>,
-    ) -> Vec<Output> {
-        let refuse = |fault| {
-            let (line, number) = (ticket.line.line, ticket.number.clone());
-            vec![Output::RefusePrint {
-                session,
-                order: order.clone(),
-                line,
-                print,
-                ticket: number,
-                fault,
-            }]
-        };
-        if now >= deadline {
-            return refuse("expired");
-        }
-        let Some(work) = self.work(now, session, &order) else { return refuse("refused") };
-        if work.printing.is_some() || work.queued.is_some() {
-            return refuse("refused");
-        }
-        if work.in_exit.is_some() {
-            work.queued = Some((print, deadline, ticket));
-            return Vec::new();
-        }
-        work.name = ticket.name.clone();
-        work.printing = Some(ticket.clone());
-        vec![Output::Print { session, order, print, deadline, ticket }]
-    }
-
-    fn printed(
-        &mut self,
-        now: i64,
-        line: u8,
-        _print: u16,
-        number: &str,
-        result: &PrintResult,
-    ) -> Vec<Output> {
-        let State::Issuing { work, .. } = &mut self.state else { return Vec::new() };
-        match &work.printing {
-            Some(ticket) if ticket.number == number => {}
-            _ => return Vec::new(),
-        }
-        let position = work.printing.take().map_or((0, 0), |t| t.position);
-        match result {
-            PrintResult::Printed { .. } => {
-                work.failed.retain(|(failed, _)| *failed != line);
-                work.printed.push(position);
-                work.in_exit = Some(line);
-                Vec::new()
-            }
-            PrintResult::NotPrinted { .. } | PrintResult::Unproven => {
-                work.failed.retain(|(failed, _)| *failed != line);
-                work.failed.push((line, position));
-                self.finish(now)
-            }
-        }
-    }
-
-    fn taken(&mut self, now: i64, line: u8, taken: bool) -> Vec<Output> {
-        let State::Issuing { session, work, .. } = &mut self.state else { return Vec::new() };
-        if work.in_exit != Some(line) {
-            return Vec::new();
-        }
-        work.in_exit = None;
-        if !taken {
-            work.kept_back.extend(work.printed.last().copied());
-        }
-        let (session, order) = (*session, work.order.clone());
-        if let Some((print, deadline, ticket)) = work.queued.take() {
-            return self.issue(now, session, order, print, deadline, ticket);
-        }
-        self.finish(now)
-    }
-
-    fn receipt(
-        &mut self,
-        now: i64,
-        session: u64,
-        order: String,
-        payment: u8,
-        receipt: Box<Receipt>,
-    ) -> Vec<Output> {
-        let Some(work) = self.work(now, session, &order) else { return Vec::new() };
-        work.receipt = Some((payment, receipt.clone()));
-        vec![Output::PrintReceipt { order, payment, receipt }]
-    }
-
-    fn receipt_printed(&mut self, now: i64, printed: bool) -> Vec<Output> {
-        if let State::Issuing { work, .. } | State::Done { work, .. } = &mut self.state {
-            work.receipt = None;
-            work.receipt_done = Some(printed);
-        }
-        self.finish(now)
-    }
-
-    /// Says goodbye once the center is done and nothing lies in the exit or in a printer.
-    fn finish(&mut self, now: i64) -> Vec<Output> {
-        let State::Issuing { session, work, .. } = &self.state else { return Vec::new() };
-        let busy = work.printing.is_some()
-            || work.in_exit.is_some()
-            || work.queued.is_some()
-            || work.receipt.is_some();
-        if !work.done || busy {
-            return Vec::new();
-        }
-        let until = now.saturating_add(self.timeouts.notice_us);
-        self.state = State::Done { session: *session, work: work.clone(), until };
-        vec![Output::Forget]
     }
 
     /// A request that surely did not reach the center: nothing is charged for it.
@@ -619,7 +526,7 @@ impl Flow {
                 why: "session_lost",
             }),
             (Waiting::Bookings | Waiting::Payment, _) => None,
-            (Waiting::Completion | Waiting::Authorization | Waiting::Ending, _) => {
+            (Waiting::Completion | Waiting::Authorization | Waiting::Ending { .. }, _) => {
                 return Vec::new();
             }
         };
@@ -636,9 +543,42 @@ impl Flow {
                 self.problem(now, Problem::NoLink)
             }
             State::Idle if !health.serves() => self.idle(),
-            State::OutOfService if health.serves() => self.idle(),
+            State::OutOfService if health.serves() => {
+                if self.interrupted.take().is_some_and(|until| now < until) {
+                    let until = now.saturating_add(self.timeouts.prompt_us);
+                    self.state = State::Problem { session: 0, problem: Problem::Restarted, until };
+                    return Vec::new();
+                }
+                self.idle()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// The center may have been restarted, and what it told nobody is not told again: a person with money or paper
+    /// underway must not wait for it.
+    fn linked(&self) -> Vec<Output> {
+        let session = match &self.state {
+            State::Waiting { session, for_what, .. } => match for_what {
+                Waiting::Payment
+                | Waiting::Authorization
+                | Waiting::Completion
+                | Waiting::Ending { .. } => *session,
+                Waiting::Bookings => return Vec::new(),
+            },
+            State::PinEntry { session, .. } | State::Issuing { session, .. } => *session,
+            State::Idle
+            | State::OutOfService
+            | State::Matching { .. }
+            | State::Choosing { .. }
+            | State::Confirm { .. }
+            | State::Done { .. }
+            | State::Problem { .. } => return Vec::new(),
+            State::MoreTime { back, .. } => {
+                return Flow { state: (**back).clone(), ..self.clone() }.linked();
+            }
+        };
+        self.order().map(|order| Output::Resume { session, order }).into_iter().collect()
     }
 
     fn tick(&mut self, now: i64) -> Vec<Output> {
@@ -648,14 +588,18 @@ impl Flow {
         }
         match self.state.clone() {
             State::Idle | State::OutOfService => self.idle(),
-            state @ (State::Choosing { .. } | State::Confirm { .. }) => {
+            State::PinEntry { ends, .. } if now >= ends => {
+                self.cancel(now, self.state.clone(), "timed_out")
+            }
+            state @ (State::Choosing { .. } | State::Confirm { .. } | State::PinEntry { .. }) => {
                 let factor = if self.profile.slower { 2 } else { 1 };
                 let until = now.saturating_add(self.timeouts.more_time_us.saturating_mul(factor));
+                let until =
+                    if let State::PinEntry { ends, .. } = state { until.min(ends) } else { until };
                 self.state = State::MoreTime { back: Box::new(state), until };
                 Vec::new()
             }
             State::MoreTime { back, .. } => self.cancel(now, *back, "timed_out"),
-            state @ State::PinEntry { .. } => self.cancel(now, state, "timed_out"),
             State::Matching { .. } => self.problem(now, Problem::PadSilent),
             State::Waiting { session, booking, payment, for_what, .. } => {
                 // The center or its word is missing. What it still sends later is answered, never printed.

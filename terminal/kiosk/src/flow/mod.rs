@@ -4,6 +4,7 @@
 //! events. Every state has a prompt, a way out and a deadline.
 
 mod act;
+mod issue;
 mod screen;
 mod state;
 #[cfg(test)]

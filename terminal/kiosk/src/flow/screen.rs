@@ -78,6 +78,9 @@ pub struct ScreenModel {
     pub params: Value,
     /// When this screen goes away by itself, microseconds since 1970 UTC.
     pub until: Option<i64>,
+    /// Whether the center cannot be reached just now.
+    #[serde(default)]
+    pub offline: bool,
     /// White on black.
     pub contrast: bool,
     /// Larger letters.
@@ -101,6 +104,7 @@ impl Flow {
             taps,
             params,
             until: self.deadline(),
+            offline: !self.health.link,
             contrast: self.profile.contrast,
             larger: self.profile.larger,
             slower: self.profile.slower,
@@ -125,12 +129,11 @@ impl Flow {
                     (!self.health.tickets, "ticket_printer"),
                 ];
                 let missing: Vec<&str> = missing.into_iter().filter(|m| m.0).map(|m| m.1).collect();
-                (
-                    "out_of_service",
-                    "out_of_service".into(),
-                    Vec::new(),
-                    json!({ "missing": missing }),
-                )
+                let key = match self.interrupted {
+                    None => "out_of_service",
+                    Some(_) => "out_of_service_restarted",
+                };
+                ("out_of_service", key.into(), Vec::new(), json!({ "missing": missing }))
             }
             State::Matching { .. } => ("matching", "matching".into(), taps(&["cancel"]), json!({})),
             State::Choosing { bookings, .. } => {
@@ -153,14 +156,14 @@ impl Flow {
                     Waiting::Payment => ("requesting", "requesting"),
                     Waiting::Authorization => ("authorizing", "authorizing"),
                     Waiting::Completion => ("completing", "completing"),
-                    Waiting::Ending => ("ending", "ending"),
+                    Waiting::Ending { .. } => ("ending", "ending"),
                 };
                 let list: &[&str] = match for_what {
                     Waiting::Bookings => &["cancel"],
                     Waiting::Payment
                     | Waiting::Authorization
                     | Waiting::Completion
-                    | Waiting::Ending => &[],
+                    | Waiting::Ending { .. } => &[],
                 };
                 (screen, key.into(), taps(list), json!({ "booking": booking }))
             }
@@ -177,6 +180,7 @@ impl Flow {
             State::Done { work, .. } => {
                 let whole = work.refunded.is_empty() && work.failed.is_empty();
                 let key = match (whole, work.kept_back.is_empty(), work.receipt_done) {
+                    _ if work.is_cut_short() => "done_open",
                     (false, ..) => "done_refunded",
                     (true, false, _) => "done_kept",
                     (true, true, Some(true)) => "done",
@@ -189,6 +193,8 @@ impl Flow {
                     Problem::Unreadable => "problem_unreadable".into(),
                     Problem::Expired => "problem_expired".into(),
                     Problem::PadSilent => "problem_pad".into(),
+                    Problem::PrinterDown => "problem_printer".into(),
+                    Problem::Restarted => "problem_restarted".into(),
                     Problem::NoLink => "problem_no_link".into(),
                     Problem::NoAnswer => "problem_no_answer".into(),
                     Problem::Ended(ending) => format!("problem_{}", ending_word(*ending)),
@@ -199,6 +205,16 @@ impl Flow {
                 ("more_time", "more_time".into(), taps(&["more_time", "cancel"]), json!({}))
             }
         }
+    }
+}
+
+impl Issuing {
+    /// The person leaves before the center has said what became of every ticket.
+    fn is_cut_short(&self) -> bool {
+        let untold = |(line, _): &&(u8, _)| !self.failed.iter().any(|(failed, _)| failed == line);
+        let known =
+            self.printed.len() + self.failed.len() + self.refunded.iter().filter(untold).count();
+        !self.done && (self.of == 0 || known < usize::from(self.of))
     }
 }
 
@@ -232,6 +248,7 @@ fn summary(work: &Issuing) -> Value {
     failed.extend(never_told.map(|(_, amount)| json!({ "n": null, "amount": amount })));
     json!({
         "position": position,
+        "of": work.of,
         "printed": work.printed.len(),
         "yours": work.printed.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
         "kept_back": work.kept_back.iter().map(|(n, _)| *n).collect::<Vec<_>>(),

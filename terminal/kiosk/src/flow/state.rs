@@ -68,7 +68,7 @@ impl Health {
 }
 
 /// What is told when it does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// The stripe could not be read.
     Unreadable,
@@ -76,6 +76,10 @@ pub enum Problem {
     Expired,
     /// The PIN pad does not answer.
     PadSilent,
+    /// No ticket can be printed now, so none is sold.
+    PrinterDown,
+    /// The terminal was cut off in somebody's purchase and is back.
+    Restarted,
     /// The center cannot be reached.
     NoLink,
     /// The center did not answer in time.
@@ -95,8 +99,8 @@ pub enum Waiting {
     Authorization,
     /// The bank's word on the PIN.
     Completion,
-    /// The end of a payment that was given up.
-    Ending,
+    /// The end of a payment that was given up; by the terminal itself, because of this.
+    Ending { because: Option<Problem> },
 }
 
 /// Paper on its way.
@@ -104,6 +108,8 @@ pub enum Waiting {
 pub struct Issuing {
     /// The order.
     pub order: String,
+    /// How many tickets there are to be; 0 until the first is told.
+    pub of: u8,
     /// The ticket being printed.
     pub printing: Option<Box<Ticket>>,
     /// The line whose ticket lies in the exit.
@@ -149,7 +155,7 @@ pub enum State {
         for_what: Waiting,
         until: i64,
     },
-    /// The person types the PIN.
+    /// The person types the PIN, at most until `ends`.
     PinEntry {
         session: u64,
         booking: Box<Booking>,
@@ -158,6 +164,7 @@ pub enum State {
         tries_left: u8,
         amount: Amount,
         digits: u8,
+        ends: i64,
         until: i64,
     },
     /// Tickets and receipt come.
@@ -189,6 +196,8 @@ pub struct Flow {
     pub unreadable: u8,
     /// When a profile that somebody chose and left is given up.
     pub settle: Option<i64>,
+    /// Until when somebody may stand here whose purchase was cut off by the end of the program.
+    pub interrupted: Option<i64>,
 }
 
 /// What the PIN pad says.
@@ -233,6 +242,10 @@ pub enum Input {
     NotSent { session: u64 },
     /// The devices or the link changed.
     Health(Health),
+    /// The link is up again: what the center said meanwhile never came.
+    Linked,
+    /// The program had ended in the middle of somebody's purchase.
+    Interrupted,
     /// Time passes.
     Tick,
 }
@@ -248,6 +261,8 @@ pub enum Output {
     StartPayment { session: u64, order: String },
     /// Send the PIN's block.
     SendPin { session: u64, order: String, payment: u8, pin_try: u8 },
+    /// Ask the center what became of the session's payment.
+    Resume { session: u64, order: String },
     /// (fact) Tell the center that the person does not go on.
     Abandon { session: u64, order: String, payment: Option<u8>, why: &'static str },
     /// Ask the PIN pad for a PIN.
@@ -273,6 +288,8 @@ pub enum Output {
     KeepBooking { tag: String, booking: Box<Booking> },
     /// Forget a booking.
     DropBooking { order: String },
+    /// Forget every booking that was not sent again since the link came up.
+    DropStale,
     /// Wipe the card and the PIN from memory.
     Forget,
 }

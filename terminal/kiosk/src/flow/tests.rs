@@ -81,6 +81,8 @@ fn center(message: C) -> Input {
     Input::Center(Box::new(message))
 }
 
+/// The center gives three minutes for a PIN.
+const PIN_ENDS: i64 = 180_000_000;
 const O: &str = "o-001-0000000000000001";
 const OK: PrintResult = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
 
@@ -100,7 +102,7 @@ fn ask_pin(pin_try: u8) -> Input {
         pin_try,
         tries_left: 3 - pin_try + 1,
         amount: amount(5500),
-        until: 60_000_000,
+        until: PIN_ENDS,
     })
 }
 
@@ -170,9 +172,43 @@ fn each_step_asks_for_the_next_thing() {
     let out: Vec<Vec<Output>> = until_paid().into_iter().map(|i| flow.take(0, i)).collect();
     assert_eq!(out[0], [Output::MatchCard { session: 1 }]);
     assert_eq!(out[2], [Output::StartPayment { session: 1, order: O.into() }]);
-    assert_eq!(out[4], [Output::AskPin { amount: amount(5500), until: 60_000_000 }]);
+    assert_eq!(out[4], [Output::AskPin { amount: amount(5500), until: PIN_ENDS }]);
     assert_eq!(out[5], [Output::SendPin { session: 1, order: O.into(), payment: 0, pin_try: 1 }]);
     assert!(matches!(&flow.take(0, issue(1, 0, 1, 9))[..], [Output::Print { print: 1, .. }]));
+}
+
+/// A center that was restarted told nobody how the payment went: whoever waits for it asks, and goes by the answer.
+#[test]
+fn a_link_that_comes_back_asks_for_what_the_session_waits_for() {
+    let resume = [Output::Resume { session: 1, order: O.into() }];
+    let mut flow = flow();
+    let asks = |flow: &mut Flow| flow.take(0, Input::Linked);
+    assert_eq!(asks(&mut flow), []);
+    let mut issuing = until_paid();
+    issuing.push(issue(1, 0, 1, 9));
+    for (at, input) in issuing.into_iter().enumerate() {
+        flow.take(0, input);
+        let expected: &[Output] = if at < 2 { &[] } else { &resume };
+        assert_eq!(asks(&mut flow), expected, "after input {at}: {:?}", flow.state);
+    }
+
+    let word = |answer: C| {
+        let mut flow = self::flow();
+        screens(&mut flow, until_paid());
+        flow.take(0, center(answer));
+        flow.screen().prompt_key
+    };
+    let (session, order, payment) = (1, O.to_owned(), 0);
+    let ended = C::Ended { session, order: O.into(), payment, ending: Ending::BankUnavailable };
+    assert_eq!(word(ended), "problem_bank_unavailable");
+    let refused = C::Refused { session, order: Some(O.into()), code: 0, ending: Ending::TimedOut };
+    assert_eq!(word(refused), "problem_timed_out");
+    assert!(word(C::Done { session, order, payment }).starts_with("done"));
+    // The PIN that went down with the link is asked for again.
+    let mut flow = self::flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, ask_pin(1));
+    assert_eq!(flow.screen().screen, "pin_entry");
 }
 
 #[test]
@@ -360,6 +396,112 @@ fn a_ticket_left_behind_is_told_and_the_next_person_starts_in_the_terminals_lang
     assert_eq!(flow.screen().language, "zh");
 }
 
+#[test]
+fn more_time_is_offered_at_the_pin_as_long_as_the_center_allows() {
+    const S: i64 = 1_000_000;
+    let mut flow = flow();
+    screens(&mut flow, until_pin());
+    assert_eq!(flow.deadline(), Some(60 * S));
+    flow.take(60 * S, Input::Tick);
+    assert_eq!((flow.screen().screen.as_str(), flow.deadline()), ("more_time", Some(80 * S)));
+    // Whoever types is there, and so is whoever touches.
+    let mut typing = flow.clone();
+    typing.take(70 * S, Input::Pad(PadInput::Digits(1)));
+    assert_eq!((typing.screen().screen.as_str(), typing.deadline()), ("pin_entry", Some(130 * S)));
+    let mut done = flow.clone();
+    assert!(matches!(
+        &done.take(70 * S, Input::Pad(PadInput::Entered))[..],
+        [Output::SendPin { .. }]
+    ));
+    let mut ended = flow.clone();
+    let over = C::Ended { session: 1, order: O.into(), payment: 0, ending: Ending::HoldLost };
+    assert!(ended.take(70 * S, center(over)).contains(&Output::StopPin));
+    assert_eq!(ended.screen().prompt_key, "problem_hold_lost");
+    let mut gone = flow.clone();
+    let out = gone.take(80 * S, Input::Tick);
+    assert!(out.contains(&Output::StopPin), "{out:?}");
+    assert!(out.iter().any(|o| matches!(o, Output::Abandon { why: "timed_out", .. })));
+    // Asked for again and again, it ends when the center's time is over.
+    let mut slow = super::tests::flow();
+    screens(&mut slow, until_pin());
+    for (at, until) in [(60, 79 + 60), (79 + 60, 180)] {
+        slow.take(at * S, Input::Tick);
+        assert_eq!(slow.screen().screen, "more_time");
+        let last = slow.deadline().expect("has one") - S;
+        slow.take(last, Input::Tap(Tap::MoreTime));
+        assert_eq!(slow.deadline(), Some(until * S));
+    }
+    slow.take(PIN_ENDS, Input::Tick);
+    assert_eq!(slow.screen().screen, "ending");
+}
+
+#[test]
+fn what_cannot_be_printed_is_not_paid() {
+    let cases = [
+        (Health { tickets: false, ..all_well() }, "problem_printer"),
+        (Health { pad: false, ..all_well() }, "problem_pad"),
+        (Health { link: false, ..all_well() }, "problem_no_link"),
+    ];
+    for (health, key) in cases {
+        let mut choosing = flow();
+        screens(&mut choosing, until_pin()[..2].to_vec());
+        choosing.take(0, Input::Health(health));
+        assert_eq!(choosing.take(0, Input::Tap(Tap::Confirm)), [Output::Forget], "{key}");
+        assert_eq!(choosing.screen().prompt_key, key);
+    }
+    // The roll ends while the bank is asked: the PIN is not asked for, and the person is told why.
+    let mut asked = flow();
+    screens(&mut asked, until_pin()[..4].to_vec());
+    asked.take(0, Input::Health(Health { tickets: false, ..all_well() }));
+    let out = asked.take(0, ask_pin(1));
+    assert!(
+        matches!(&out[..], [Output::Abandon { why: "session_lost", payment: Some(0), .. }]),
+        "{out:?}"
+    );
+    let ended = |ending| center(C::Ended { session: 1, order: O.into(), payment: 0, ending });
+    asked.take(0, ended(Ending::TimedOut));
+    assert_eq!(asked.screen().prompt_key, "problem_printer");
+    // The pad fails in the entry.
+    let mut failed = flow();
+    screens(&mut failed, until_pin());
+    failed.take(0, Input::Pad(PadInput::Failed));
+    failed.take(0, ended(Ending::TimedOut));
+    assert_eq!(failed.screen().prompt_key, "problem_pad");
+}
+
+#[test]
+fn tickets_of_which_nothing_was_heard_are_told() {
+    let mut flow = flow();
+    screens(&mut flow, until_paid());
+    flow.take(0, issue(1, 0, 3, i64::MAX));
+    flow.take(0, printed(0, OK));
+    flow.take(0, Input::Taken { line: 0, taken: true });
+    flow.take(0, Input::Health(Health { link: false, ..all_well() }));
+    assert!(flow.screen().offline);
+    flow.take(flow.deadline().expect("has one"), Input::Tick);
+    let screen = flow.screen();
+    assert_eq!((screen.screen.as_str(), screen.prompt_key.as_str()), ("done", "done_open"));
+    assert_eq!(
+        (&screen.params["of"], &screen.params["yours"]),
+        (&serde_json::json!(3), &serde_json::json!([1]))
+    );
+}
+
+#[test]
+fn whoever_was_cut_off_by_a_power_cut_is_told_when_the_terminal_is_back() {
+    let nothing =
+        Health { reader: false, pad: false, tickets: false, receipts: false, link: false };
+    for (back, key) in [(1, "problem_restarted"), (i64::MAX, "idle")] {
+        let mut flow = Flow::new("zh", Timeouts::default(), nothing);
+        flow.take(0, Input::Interrupted);
+        assert_eq!(flow.screen().prompt_key, "out_of_service_restarted");
+        flow.take(back, Input::Health(all_well()));
+        assert_eq!(flow.screen().prompt_key, key);
+        flow.take(back, Input::Tap(Tap::Done));
+        assert_eq!(flow.screen().prompt_key, "idle");
+    }
+}
+
 /// One state of every kind.
 fn every_state() -> Vec<Flow> {
     let mut out =
@@ -378,6 +520,10 @@ fn every_state() -> Vec<Flow> {
     out.push(choosing.clone());
     choosing.take(choosing.deadline().expect("has one"), Input::Tick);
     out.push(choosing);
+    let mut slow = super::tests::flow();
+    screens(&mut slow, until_pin());
+    slow.take(60_000_000, Input::Tick);
+    out.push(slow);
     let mut asking = super::tests::flow();
     asking.take(0, Input::Card { session: 1, expired: false });
     asking.take(0, Input::Matched { session: 1, bookings: vec![] });
@@ -401,6 +547,8 @@ fn every_input() -> Vec<Input> {
         Input::Taken { line: 0, taken: false },
         Input::Receipt { payment: 0, printed: false },
         Input::Tick,
+        Input::Interrupted,
+        center(C::AllPushed),
         Input::Health(all_well()),
         Input::Health(Health { reader: false, ..all_well() }),
         center(C::Bookings { session: 1, bookings: vec![] }),

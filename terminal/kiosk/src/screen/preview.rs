@@ -11,11 +11,12 @@ use crate::flow::{Flow, Health, Input, PadInput, ScreenModel, Tap, Timeouts};
 use crate::now_us;
 
 /// Names of the samples.
-pub const PREVIEWS: [&str; 31] = [
+pub const PREVIEWS: &[&str] = &[
     "idle",
     "idle_offline",
     "idle_no_receipts",
     "out_of_service",
+    "out_of_service_restarted",
     "matching",
     "asking_center",
     "choosing",
@@ -35,14 +36,27 @@ pub const PREVIEWS: [&str; 31] = [
     "done_no_receipt",
     "done_kept",
     "done_refunded",
+    "done_open",
     "more_time",
     "problem_unreadable",
     "problem_expired",
     "problem_pad",
+    "problem_printer",
+    "problem_restarted",
     "problem_no_link",
     "problem_no_answer",
     "problem_no_booking",
     "problem_insufficient_funds",
+    "problem_declined",
+    "problem_expired_card",
+    "problem_restricted_card",
+    "problem_pin_tries_exceeded",
+    "problem_cancelled",
+    "problem_timed_out",
+    "problem_bank_unavailable",
+    "problem_hold_lost",
+    "problem_fault",
+    "problem_bad_card",
 ];
 
 const ORDER: &str = "o-001-0000000000000001";
@@ -81,6 +95,17 @@ fn fresh(health: Health) -> Flow {
     Flow::new("zh", Timeouts::default(), health)
 }
 
+/// After a power cut in a purchase, with the devices as they are by now.
+fn back(health: Option<Health>) -> Flow {
+    let mut flow = fresh(Health { reader: false, pad: false, tickets: false, ..well() });
+    let now = now_us();
+    flow.take(now, Input::Interrupted);
+    if let Some(health) = health {
+        flow.take(now, Input::Health(health));
+    }
+    flow
+}
+
 fn after(inputs: Vec<Input>) -> Flow {
     let mut flow = fresh(well());
     let now = now_us();
@@ -117,7 +142,7 @@ fn asked(pin_try: u8) -> Vec<Input> {
         pin_try,
         tries_left: 4 - pin_try,
         amount: amount(165_900),
-        until: now_us() + 60_000_000,
+        until: now_us() + 180_000_000,
     }));
     inputs.push(Input::Pad(PadInput::Digits(if pin_try == 1 { 3 } else { 0 })));
     inputs
@@ -181,6 +206,12 @@ fn play(name: &str) -> Flow {
         "idle_offline" => fresh(Health { link: false, ..well() }),
         "idle_no_receipts" => fresh(Health { receipts: false, ..well() }),
         "out_of_service" => fresh(Health { tickets: false, ..well() }),
+        "out_of_service_restarted" => back(None),
+        "problem_restarted" => back(Some(well())),
+        "problem_printer" => {
+            let broken = Input::Health(Health { tickets: false, ..well() });
+            with(matched(vec![booking(ORDER, 3)]), vec![broken, Input::Tap(Tap::Confirm)])
+        }
         "matching" => after(vec![card()]),
         "asking_center" => after(matched(vec![])),
         "choosing" => after(matched(vec![booking(ORDER, 1), booking("o-2", 2), booking("o-3", 3)])),
@@ -214,6 +245,13 @@ fn play(name: &str) -> Flow {
         "done_no_receipt" => after(done(three([(true, true); 3]), false)),
         "done_kept" => after(done(three([(true, true), (true, true), (true, false)]), true)),
         "done_refunded" => after(done(three([(true, true), (false, false), (true, true)]), true)),
+        "done_open" => {
+            let first = [issue(0), printed(0, true), Input::Taken { line: 0, taken: true }];
+            let mut flow = with(paid(), first.into());
+            let end = flow.deadline().unwrap_or(0);
+            flow.take(end, Input::Tick);
+            flow
+        }
         "more_time" => {
             let mut flow = after(matched(vec![booking(ORDER, 3)]));
             let end = flow.deadline().unwrap_or(0);
@@ -240,6 +278,16 @@ fn play(name: &str) -> Flow {
             with(matched(vec![]), vec![center(none)])
         }
         "problem_insufficient_funds" => after(refused(Ending::InsufficientFunds)),
+        "problem_declined" => after(refused(Ending::Declined)),
+        "problem_expired_card" => after(refused(Ending::ExpiredCard)),
+        "problem_restricted_card" => after(refused(Ending::RestrictedCard)),
+        "problem_pin_tries_exceeded" => after(refused(Ending::PinTriesExceeded)),
+        "problem_cancelled" => after(refused(Ending::Cancelled)),
+        "problem_timed_out" => after(refused(Ending::TimedOut)),
+        "problem_bank_unavailable" => after(refused(Ending::BankUnavailable)),
+        "problem_hold_lost" => after(refused(Ending::HoldLost)),
+        "problem_fault" => after(refused(Ending::Fault)),
+        "problem_bad_card" => after(refused(Ending::BadCard)),
         _ => fresh(well()),
     }
 }

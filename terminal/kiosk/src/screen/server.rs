@@ -179,6 +179,8 @@ struct PreviewQuery {
     contrast: bool,
     #[serde(default)]
     larger: bool,
+    #[serde(default)]
+    offline: bool,
 }
 
 async fn previewed(desk: Data<Desk>, query: Query<PreviewQuery>) -> HttpResponse {
@@ -188,6 +190,8 @@ async fn previewed(desk: Data<Desk>, query: Query<PreviewQuery>) -> HttpResponse
     }
     let Some(sample) = preview::sample(&query.screen) else { return not_found() };
     let language = query.lang.clone().filter(|l| texts::speaks(l)).unwrap_or_else(|| "zh".into());
-    let model = ScreenModel { language, contrast: query.contrast, larger: query.larger, ..sample };
+    let offline = query.offline || sample.offline;
+    let (contrast, larger) = (query.contrast, query.larger);
+    let model = ScreenModel { language, contrast, larger, offline, ..sample };
     html(&preview::around(model), false)
 }

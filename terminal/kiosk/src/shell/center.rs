@@ -18,7 +18,8 @@ impl Shell {
                 self.clock_ahead_us = up.clock_ahead_us;
                 self.link_up = true;
                 self.retry_facts()?;
-                self.refresh_health()
+                self.refresh_health()?;
+                self.feed(Input::Linked)
             }
             LinkEvent::Down { why, retry_in } => {
                 info!(why, retry_in_ms = retry_in.as_millis() as u64, "no link to the center");
@@ -137,6 +138,7 @@ impl Shell {
             self.store.set_standing(&standing)?;
             self.standing = standing;
         }
+        self.stale = Some(self.store.kept_orders()?);
         self.refresh_health()?;
         self.publish();
         Ok(())

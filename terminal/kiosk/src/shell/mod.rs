@@ -7,7 +7,7 @@ mod center;
 mod outputs;
 mod recover;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -112,6 +112,8 @@ pub struct Shell {
     receipt_in_hand: bool,
     /// A fact found no room in the outbox.
     owes: bool,
+    /// Orders kept from before the last `Welcome` that were not sent again since; none when the center has said *all*.
+    stale: Option<BTreeSet<String>>,
 }
 
 impl Shell {
@@ -149,6 +151,7 @@ impl Shell {
             pad_shows: None,
             receipt_in_hand: false,
             owes: false,
+            stale: None,
         })
     }
 

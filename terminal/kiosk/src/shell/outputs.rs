@@ -4,7 +4,7 @@ use guichet_link::card::seal_card;
 use guichet_link::message::{PrintResult, Receipt, TerminalToCenter, Ticket};
 use guichet_link::postbox::PassError;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Entry, Shell, pad_language};
 use crate::device::tickets::not_printed;
@@ -37,6 +37,11 @@ impl Shell {
                 self.send_pin(session, order, payment, pin_try);
                 Ok(())
             }
+            Output::Resume { session, order } => {
+                // A link that is gone again asks when it is back.
+                self.pass(&TerminalToCenter::Resume { session, order });
+                Ok(())
+            }
             Output::Abandon { session, order, payment, why } => {
                 let why = why.to_owned();
                 self.post(&TerminalToCenter::Abandon { session, order, payment, why }).map(drop)
@@ -65,8 +70,20 @@ impl Shell {
             Output::QueryPrint { order, line, print, ticket } => {
                 self.query_print(&PrintKey { order, line, print }, &ticket)
             }
-            Output::KeepBooking { tag, booking } => self.store.keep_booking(&tag, &booking),
+            Output::KeepBooking { tag, booking } => {
+                if let Some(stale) = &mut self.stale {
+                    stale.remove(&booking.order);
+                }
+                self.store.keep_booking(&tag, &booking)
+            }
             Output::DropBooking { order } => self.store.drop_booking(&order),
+            Output::DropStale => {
+                for order in self.stale.take().unwrap_or_default() {
+                    info!(order, "a booking that was withdrawn while the link was down");
+                    self.store.drop_booking(&order)?;
+                }
+                Ok(())
+            }
             Output::Forget => {
                 self.card = None;
                 self.pin = None;

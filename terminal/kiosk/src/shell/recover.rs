@@ -6,14 +6,17 @@ use tracing::info;
 use super::Shell;
 use crate::device::tickets::{self, not_printed};
 use crate::error::KioskError;
+use crate::flow::Input;
 use crate::store::PrintState;
 
 impl Shell {
     /// Ends what was in hand when the program ended: nothing is printed anew, everything is told.
     pub(super) async fn recover(&mut self) -> Result<(), KioskError> {
+        let mut interrupted = self.store.open_session()?.is_some();
         self.lose_session()?;
         for record in self.store.prints()? {
             let key = record.key();
+            interrupted |= !matches!(record.state, PrintState::Ended { .. });
             match &record.state {
                 PrintState::Received => {
                     // No byte of it was sent, and the person is not known to stand here.
@@ -42,6 +45,9 @@ impl Shell {
                 let printed = receipt.printed.unwrap_or(false);
                 self.receipt_ended(&receipt.order, receipt.payment, printed)?;
             }
+        }
+        if interrupted {
+            self.feed(Input::Interrupted)?;
         }
         Ok(())
     }

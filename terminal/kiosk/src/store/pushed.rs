@@ -1,5 +1,7 @@
 //! Bookings that were sent here, by the card's tag under this terminal's own key.
 
+use std::collections::BTreeSet;
+
 use guichet_link::message::Booking;
 use redb::{ReadableTable, ReadableTableMetadata};
 
@@ -58,6 +60,22 @@ impl Store {
             let mut table = write.open_table(BOOKINGS).map_err(KioskError::journal(doing))?;
             table.retain(|(_, order), _| order != of).map_err(KioskError::journal(doing))
         })
+    }
+
+    /// Every order of which a booking is kept.
+    ///
+    /// # Errors
+    /// `Journal`.
+    pub fn kept_orders(&self) -> Result<BTreeSet<String>, KioskError> {
+        let doing = "listing bookings";
+        let read = self.read(doing)?;
+        let table = read.open_table(BOOKINGS).map_err(KioskError::journal(doing))?;
+        let mut orders = BTreeSet::new();
+        for row in table.iter().map_err(KioskError::journal(doing))? {
+            let (key, _) = row.map_err(KioskError::journal(doing))?;
+            orders.insert(key.value().1.to_owned());
+        }
+        Ok(orders)
     }
 
     /// The bookings under a tag that have not ended at `now` (microseconds UTC), the earliest departure first.

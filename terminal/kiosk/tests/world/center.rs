@@ -173,6 +173,7 @@ impl Center {
             }
             T::PrintReport { line, print, result, .. } => book.reported(line, print, result),
             T::Abandon { .. }
+            | T::Resume { .. }
             | T::TakenReport { .. }
             | T::ReceiptReport { .. }
             | T::DeviceReport { .. } => vec![],
