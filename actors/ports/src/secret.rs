@@ -79,3 +79,73 @@ impl SealedSwipe {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::SwipedCard;
+
+    const DIGITS: &str = "6200000000000005";
+
+    /// What is said of a type by the more specific of two answers: the inherent one, if its bound holds.
+    macro_rules! has {
+        ($type:ty, $bound:path) => {{
+            #[allow(dead_code, reason = "which of the two is used is the question")]
+            trait Otherwise {
+                const HAS: bool = false;
+            }
+            impl<T: ?Sized> Otherwise for T {}
+            #[allow(dead_code, reason = "which of the two is used is the question")]
+            struct Asked<T: ?Sized>(core::marker::PhantomData<T>);
+            #[allow(dead_code, reason = "which of the two is used is the question")]
+            impl<T: ?Sized + $bound> Asked<T> {
+                const HAS: bool = true;
+            }
+            <Asked<$type>>::HAS
+        }};
+    }
+
+    #[test]
+    fn debug_prints_a_mask_wherever_a_secret_lies() {
+        let track2 = Track2::new(format!("{DIGITS}=30121010000012300000"));
+        let swipe = SealedSwipe { terminal: 1, session: 2, bytes: DIGITS.into() };
+        let pin = PinEntry { ksn: [0x62; 12], block: [0x62; 16] };
+        for text in [
+            format!("{:?}", Pan::new(DIGITS.into())),
+            format!("{track2:?}"),
+            format!("{swipe:?}"),
+            format!("{pin:?}"),
+        ] {
+            assert_eq!(text, MASK);
+        }
+        let card = SwipedCard {
+            track2,
+            pan: Pan::new(DIGITS.into()),
+            expiry_yymm: None,
+            service_code: None,
+        };
+        let secrets = crate::center::Secrets { swipe: Some(swipe), pin: Some(pin) };
+        let shown = format!("{card:?} {secrets:?}");
+        // 98 is 0x62, and the first digit of the number as a byte is 54.
+        for leak in [DIGITS, "98, 98", "54, 50"] {
+            assert!(!shown.contains(leak), "{shown}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_shown_as_text_and_are_wiped() {
+        assert!(has!(String, core::fmt::Display), "the question can be answered with yes");
+        assert!(!has!(Pan, core::fmt::Display) && !has!(Track2, core::fmt::Display));
+        assert!(!has!(PinEntry, core::fmt::Display) && !has!(SealedSwipe, core::fmt::Display));
+        assert!(
+            has!(PinEntry, zeroize::ZeroizeOnDrop) && has!(SealedSwipe, zeroize::ZeroizeOnDrop)
+        );
+        assert!(core::mem::needs_drop::<Pan>() && core::mem::needs_drop::<Track2>());
+    }
+
+    #[test]
+    fn a_swipe_is_bound_to_terminal_and_session() {
+        let context = SealedSwipe::context(0x0102_0304, 0x0506_0708_090a_0b0c);
+        assert_eq!(context, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    }
+}
