@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use guichet_engine::ids::{AcquirerId, OperatorId, PartitionId, ProviderId};
 use guichet_ports::bank::BankPort;
+use guichet_ports::checkpoint::CheckpointPort;
 use guichet_ports::keys::KeyServer;
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::settlement::SettlementFiles;
@@ -14,10 +15,12 @@ use guichet_ports::ticket_information::TicketInformation;
 use crate::clock::Clock;
 use crate::faults::FaultInjection;
 use crate::journal::JournalFault;
-use crate::limits::{DRAIN_MS, INBOX_COMMANDS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
+use crate::limits::{
+    CHECKPOINT_RECORDS, DRAIN_MS, INBOX_COMMANDS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS,
+};
 
 /// How the shell is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Who runs the network; terminals of others may not begin payments.
     pub operator: OperatorId,
@@ -33,6 +36,10 @@ pub struct Config {
     pub retry_longest_ms: u64,
     /// Milliseconds that a shutdown waits for bank messages that are on their way.
     pub drain_ms: u64,
+    /// Where checkpoints are kept; without, every start folds the whole journal.
+    pub checkpoints: Option<Arc<dyn CheckpointPort>>,
+    /// Records of a partition's journal between checkpoints.
+    pub checkpoint_records: u64,
     /// The clock.
     pub clock: Arc<Clock>,
     /// Panics that a rehearsal asks for.
@@ -51,6 +58,8 @@ impl Config {
             retry_first_ms: RETRY_FIRST_MS,
             retry_longest_ms: RETRY_LONGEST_MS,
             drain_ms: DRAIN_MS,
+            checkpoints: None,
+            checkpoint_records: CHECKPOINT_RECORDS,
             clock: Arc::new(Clock::system()),
             faults: Arc::new(FaultInjection::default()),
         }

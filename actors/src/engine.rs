@@ -46,6 +46,10 @@ impl Engine {
             timers: Arc::clone(&timers),
             peers: Arc::clone(&inboxes),
             clock: Arc::clone(&config.clock),
+            checkpoints: config.checkpoints.as_ref().map(|port| partition::Checkpoints {
+                port: Arc::clone(port),
+                records: config.checkpoint_records,
+            }),
         };
         let started = start_partitions(journals, &outlets)?;
         let io = tokio::runtime::Builder::new_multi_thread()
@@ -63,10 +67,12 @@ impl Engine {
             ports: RwLock::new(None),
             phase: AtomicU8::new(Phase::Closed as u8),
             running: OnceLock::new(),
+            recovery: OnceLock::new(),
             threads: Mutex::new(None),
             config,
         });
         drop(shared.running.set(started.iter().map(|one| Arc::clone(&one.state)).collect()));
+        drop(shared.recovery.set(started.iter().map(|one| one.recovery).collect()));
         let (system, actors) = start_actors(&shared)?;
         *shared.threads.lock() = Some(Threads { partitions: started, system, actors, io });
         Ok(CenterHandle { shared })

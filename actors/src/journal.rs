@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use guichet_engine::ids::PartitionId;
 use guichet_journal::{Batch, StoredError, decode_batch, encode_batch};
-use guichet_journal::{DiskFiles, FileLayer, Log, LogError, LogOptions, Reader};
+use guichet_journal::{ChainHash, DiskFiles, FileLayer, Log, LogError, LogOptions, Reader};
+use guichet_ports::checkpoint::Position;
 use parking_lot::Mutex;
 
 /// Why a journal failed. After a failed append the partition stops.
@@ -40,17 +41,23 @@ pub enum JournalFault {
 
 /// One partition's journal.
 pub trait Journal: Send {
-    /// Gives every record in order and returns the last sequence (0 when empty). Called once, before the first append.
+    /// Gives every record after `after` in order and returns the last one (`after` itself when there is none).
+    /// `None`, and nothing is given, when `after` is no record of this journal: it lies behind its end, or has another
+    /// hash. Called before the first append.
     ///
     /// # Errors
     /// When a record cannot be read.
-    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault>;
+    fn replay(
+        &mut self,
+        after: Position,
+        each: &mut dyn FnMut(u64, Batch),
+    ) -> Result<Option<Position>, JournalFault>;
 
-    /// Appends one batch with one write and one sync; returns its sequence when it is durable.
+    /// Appends one batch with one write and one sync; returns its place when it is durable.
     ///
     /// # Errors
     /// After any error it is not known whether the batch is durable, and nothing more may be appended.
-    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault>;
+    fn append(&mut self, batch: &Batch) -> Result<Position, JournalFault>;
 }
 
 /// The journal on disk.
@@ -79,25 +86,39 @@ impl SegmentJournal {
 }
 
 impl Journal for SegmentJournal {
-    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
+    fn replay(
+        &mut self,
+        after: Position,
+        each: &mut dyn FnMut(u64, Batch),
+    ) -> Result<Option<Position>, JournalFault> {
+        if after.sequence >= self.log.next_sequence() {
+            return Ok(None);
+        }
         let mut reader =
             Reader::open(Arc::clone(&self.files), self.log.dir(), self.log.partition())?;
-        let mut last = 0;
+        if after.sequence > 0 {
+            reader.seek(after.sequence + 1)?;
+            if reader.previous_hash() != ChainHash(after.head) {
+                return Ok(None);
+            }
+        }
+        let mut last = after;
         while let Some(record) = reader.next_record()? {
             let sequence = record.sequence;
             let batch = decode_batch(&record.payload)
                 .map_err(|source| JournalFault::Form { sequence, source })?;
             each(sequence, batch);
-            last = sequence;
+            last = Position { sequence, head: record.hash.0 };
         }
-        Ok(last)
+        Ok(Some(last))
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+    fn append(&mut self, batch: &Batch) -> Result<Position, JournalFault> {
         let sequence = self.log.next_sequence();
         let bytes =
             encode_batch(batch).map_err(|source| JournalFault::Form { sequence, source })?;
-        Ok(self.log.append(&bytes)?.sequence)
+        let appended = self.log.append(&bytes)?;
+        Ok(Position { sequence: appended.sequence, head: appended.hash.0 })
     }
 }
 
@@ -185,6 +206,13 @@ impl MemoryStore {
         self.memory.lock().fail = Some((n, how));
     }
 
+    /// Loses the records of a partition beyond the first `kept`, as a copy from an earlier day would.
+    pub fn keep_first(&self, partition: PartitionId, kept: usize) {
+        if let Some(records) = self.memory.lock().partitions.get_mut(usize::from(partition.0)) {
+            records.truncate(kept);
+        }
+    }
+
     /// Appends that were tried so far.
     #[must_use]
     pub fn appends(&self) -> u64 {
@@ -206,18 +234,32 @@ pub struct MemoryJournal {
     failed: bool,
 }
 
+/// In memory a record's hash is its number: there is no other journal to be mistaken for.
+fn numbered(sequence: u64) -> Position {
+    let mut head = [0; 32];
+    head[..8].copy_from_slice(&sequence.to_be_bytes());
+    Position { sequence, head }
+}
+
 impl Journal for MemoryJournal {
-    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
+    fn replay(
+        &mut self,
+        after: Position,
+        each: &mut dyn FnMut(u64, Batch),
+    ) -> Result<Option<Position>, JournalFault> {
         let batches = self.store.memory.lock().partitions[self.partition].clone();
-        let mut last = 0;
-        for batch in batches {
-            last += 1;
-            each(last, batch);
+        let count = batches.len() as u64;
+        if after.sequence > count || after != numbered(after.sequence) {
+            return Ok(None);
         }
-        Ok(last)
+        let later = (1..).zip(batches).skip_while(|(sequence, _)| *sequence <= after.sequence);
+        for (sequence, batch) in later {
+            each(sequence, batch);
+        }
+        Ok(Some(numbered(count)))
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+    fn append(&mut self, batch: &Batch) -> Result<Position, JournalFault> {
         let mut memory = self.store.memory.lock();
         memory.appends += 1;
         let failing = memory.fail.filter(|(n, _)| *n == memory.appends).map(|(_, how)| how);
@@ -232,6 +274,6 @@ impl Journal for MemoryJournal {
             self.failed = true;
             return Err(JournalFault::Injected);
         }
-        Ok(sequence)
+        Ok(numbered(sequence))
     }
 }

@@ -28,4 +28,4 @@ pub use faults::{FaultInjection, InjectedFault};
 pub use journal::{
     Journal, JournalFault, MemoryJournal, MemoryStore, SegmentJournal, open_segments,
 };
-pub use shell::{CenterHandle, PartitionHealth, PartitionState};
+pub use shell::{CenterHandle, PartitionHealth, PartitionState, Recovery};

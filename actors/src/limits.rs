@@ -8,6 +8,13 @@ pub const INBOX_ANSWERS_FACTOR: usize = 4;
 pub const BATCH_ITEMS_MAX: usize = 256;
 /// Weight of one batch: events, where the layout of a service counts one for each unit.
 pub const BATCH_WEIGHT_MAX: usize = 12_000;
+/// Records of a partition's journal after which what changed goes into a checkpoint: so many are folded after a crash,
+/// and those that come while a checkpoint is written.
+pub const CHECKPOINT_RECORDS: u64 = 4_096;
+/// Changed orders, services and terminals after which it does so earlier: so many are copied while nothing is decided.
+pub const CHECKPOINT_ENTITIES: usize = 4_096;
+/// After a checkpoint that failed, the next ones wait for up to so many times the records.
+pub const CHECKPOINT_PATIENCE: u64 = 64;
 /// Messages between partitions that travel in one command.
 pub const DELIVER_MESSAGES_MAX: usize = 64;
 /// Milliseconds before a delivery that was not taken in is tried again.

@@ -86,6 +86,33 @@ pub(crate) fn appended(partition: PartitionId, took: Duration, commands: usize) 
     histogram!("guichet_batch_commands", "partition" => partition).record(f64::from(commands));
 }
 
+fn number(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+pub(crate) fn recovered(partition: PartitionId, checkpoint: u64, folded: u64, took: Duration) {
+    let partition = partition.to_string();
+    gauge!("guichet_checkpoint_record", "partition" => partition.clone()).set(number(checkpoint));
+    gauge!("guichet_recovery_records", "partition" => partition.clone()).set(number(folded));
+    gauge!("guichet_recovery_seconds", "partition" => partition).set(took.as_secs_f64());
+}
+
+pub(crate) fn checkpoint_copied(partition: PartitionId, took: Duration) {
+    histogram!("guichet_checkpoint_copy_seconds", "partition" => partition.to_string())
+        .record(took.as_secs_f64());
+}
+
+pub(crate) fn checkpoint_written(partition: PartitionId, sequence: u64, took: Duration) {
+    let partition = partition.to_string();
+    gauge!("guichet_checkpoint_record", "partition" => partition.clone()).set(number(sequence));
+    histogram!("guichet_checkpoint_write_seconds", "partition" => partition)
+        .record(took.as_secs_f64());
+}
+
+pub(crate) fn checkpoint_failed(partition: PartitionId) {
+    counter!("guichet_checkpoints_failed_total", "partition" => partition.to_string()).increment(1);
+}
+
 fn as_gauge(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -47,6 +47,17 @@ pub struct PartitionHealth {
     pub waiting: usize,
 }
 
+/// How a partition's state was had when the shell started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Which one.
+    pub partition: PartitionId,
+    /// The record of the checkpoint it began with; 0 when the whole journal was folded.
+    pub checkpoint: u64,
+    /// Records folded after it.
+    pub folded: u64,
+}
+
 /// How far the shell's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -72,6 +83,7 @@ pub(crate) struct Shared {
     pub ports: RwLock<Option<Arc<Ports>>>,
     pub phase: AtomicU8,
     pub running: OnceLock<Vec<Arc<Mutex<PartitionState>>>>,
+    pub recovery: OnceLock<Vec<Recovery>>,
     pub threads: Mutex<Option<Threads>>,
 }
 
@@ -307,6 +319,12 @@ impl CenterHandle {
         let running = self.shared.running.get();
         let states = running.into_iter().flatten();
         (0..).zip(states).zip(self.shared.inboxes.iter()).map(health_of).collect()
+    }
+
+    /// How each partition's state was had at the start.
+    #[must_use]
+    pub fn recovery(&self) -> &[Recovery] {
+        self.shared.recovery.get().map_or(&[], Vec::as_slice)
     }
 
     /// The number of partitions.

@@ -20,14 +20,14 @@ pub const SERVICE_UNITS_MAX: usize = 4096;
 pub const SERVICE_HOLDS_MAX: usize = 65_536;
 /// Tombstones of released holds a service keeps.
 pub const SERVICE_TOMBSTONES_MAX: usize = 65_536;
-/// Prints tried for one ticket at most, reprints on another printer included.
-pub const PRINT_ATTEMPTS_MAX: u16 = 3;
 /// PINs tried in one payment attempt at most.
 pub const PIN_TRIES_MAX: u8 = 3;
 /// Bytes of any text (name of a place, service code, zone) inside an event.
 pub const TEXT_BYTES_MAX: usize = 200;
 /// Bookings waiting for one card at most.
 pub const CARD_ORDERS_MAX: usize = 50;
+/// Differences that one comparison with a bank's file may raise.
+pub const COMPARISON_EXCEPTIONS_MAX: usize = 10_000;
 /// Legs of one ledger posting at most.
 pub const POSTING_LEGS_MAX: usize = 16;
 /// A hold is not pinned (and no payment is begun) with less than this before its end, in microseconds.

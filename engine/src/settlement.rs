@@ -14,6 +14,7 @@ use crate::ids::{
     AcquirerId, AuthCode, LineNo, OperatorId, OrderId, PartitionId, PaymentNo, RefundNo, Rrn, Stan,
     TerminalId,
 };
+use crate::limits::COMPARISON_EXCEPTIONS_MAX;
 use crate::message::Message;
 use crate::money::Money;
 use crate::reject::Reject;
@@ -169,7 +170,7 @@ impl Settlement {
     /// Decides about a settlement command; `None` when the body is not about settlement.
     ///
     /// # Errors
-    /// `BadBusinessDate`, `BatchOpen`, `WrongPhase`, `UnknownException`.
+    /// `BadBusinessDate`, `BatchOpen`, `WrongPhase`, `LimitReached`, `UnknownException`.
     #[must_use]
     pub fn decide(&self, body: &Body, partitions: u16) -> Option<Result<Decided, Reject>> {
         let decided = match body {
@@ -196,19 +197,20 @@ impl Settlement {
                 source,
                 matched,
                 exceptions,
-            } => self.reconcile((*operator, *acquirer, *date), *source).map(|known| {
-                if known {
-                    return Decided::default();
-                }
-                Decided::fact(SettlementEvent::Reconciled {
-                    operator: *operator,
-                    acquirer: *acquirer,
-                    date: *date,
-                    source: *source,
-                    matched: *matched,
-                    exceptions: exceptions.clone(),
+            } => {
+                let day = (*operator, *acquirer, *date);
+                self.reconcile(day, *source, exceptions).map(|new| {
+                    let Some(exceptions) = new else { return Decided::default() };
+                    Decided::fact(SettlementEvent::Reconciled {
+                        operator: *operator,
+                        acquirer: *acquirer,
+                        date: *date,
+                        source: *source,
+                        matched: *matched,
+                        exceptions,
+                    })
                 })
-            }),
+            }
             Body::EndException { slot: _, operator, acquirer, date, id, how } => {
                 if self.exceptions.contains_key(&((*operator, *acquirer, *date), *id)) {
                     Ok(Decided::fact(SettlementEvent::ExceptionEnded {
@@ -274,13 +276,40 @@ impl Settlement {
         if batch.closed.is_some() { Err(Reject::WrongPhase) } else { Ok(()) }
     }
 
-    /// Whether this very file was compared before.
-    fn reconcile(&self, day: DayKey, source: [u8; 32]) -> Result<bool, Reject> {
+    /// What a comparison found that is not open already, numbered so that no number of the day comes twice; `None` when
+    /// this very file was compared before.
+    fn reconcile(
+        &self,
+        day: DayKey,
+        source: [u8; 32],
+        found: &[ExceptionRaised],
+    ) -> Result<Option<Vec<ExceptionRaised>>, Reject> {
         let batch = self.batches.get(&day).ok_or(Reject::BadBusinessDate)?;
         if batch.closed.is_none() {
             return Err(Reject::BatchOpen);
         }
-        Ok(batch.reconciled.iter().any(|(digest, _)| *digest == source))
+        if batch.reconciled.iter().any(|(digest, _)| *digest == source) {
+            return Ok(None);
+        }
+        if found.len() > COMPARISON_EXCEPTIONS_MAX {
+            return Err(Reject::LimitReached);
+        }
+        let span = u64::try_from(COMPARISON_EXCEPTIONS_MAX).unwrap_or(u64::MAX);
+        let files = u64::try_from(batch.reconciled.len()).unwrap_or(u64::MAX);
+        let first = files.saturating_mul(span).saturating_add(1);
+        let difference = |e: &ExceptionRaised| (e.kind, e.order, e.rrn, e.ours, e.theirs);
+        // A second copy of a difference within one file is a second difference.
+        let mut open: Vec<_> = self
+            .exceptions
+            .range((day, 0)..=(day, u64::MAX))
+            .map(|(_, exception)| difference(exception))
+            .collect();
+        let new = found.iter().filter(|exception| {
+            let known = open.iter().position(|known| *known == difference(exception));
+            known.map(|place| open.swap_remove(place)).is_none()
+        });
+        let numbered = (first..).zip(new);
+        Ok(Some(numbered.map(|(id, e)| ExceptionRaised { id, ..e.clone() }).collect()))
     }
 
     /// Takes a cutover message of the coordinator: the fact, if it is new, and the answer, if one is due.
@@ -438,6 +467,52 @@ mod tests {
         assert_eq!(s.date(OPERATOR, ACQUIRER), Some(BusinessDate(20261124)));
         assert_eq!(run(&mut s, &close(20261123)), Ok(false));
         assert_eq!(run(&mut s, &close(20261123)), Err(Reject::WrongPhase));
+    }
+
+    #[test]
+    fn a_second_file_of_a_day_adds_what_is_new_and_loses_nothing() {
+        let mut s = Settlement::default();
+        pass(&mut s, 1, 1, 0);
+        assert_eq!(run(&mut s, &open(1, 2)), Ok(true));
+        pass(&mut s, 1, 2, 0);
+        pass(&mut s, 1, 2, 1);
+        assert_eq!(run(&mut s, &close(1)), Ok(false));
+        let found = |n: usize| ExceptionRaised {
+            id: 1,
+            kind: crate::event::ExceptionKind::Long,
+            order: None,
+            rrn: Rrn([b'0' + u8::try_from(n % 10).expect("a digit"); 12]),
+            ours: None,
+            theirs: None,
+            owner: 1,
+            since: Instant(0),
+        };
+        let record = |source: u8, exceptions: Vec<ExceptionRaised>| Body::RecordReconciliation {
+            operator: OPERATOR,
+            acquirer: ACQUIRER,
+            date: BusinessDate(1),
+            source: [source; 32],
+            matched: 3,
+            exceptions,
+        };
+        let span = COMPARISON_EXCEPTIONS_MAX;
+        for (source, exceptions, ids) in [
+            (1, vec![found(1), found(2), found(2)], vec![1, 2, 3]),
+            // One is explained meanwhile: it waits for its clerks. One is there a third time, one is new.
+            (
+                2,
+                vec![found(2), found(2), found(2), found(3)],
+                vec![1, 2, 3, span as u64 + 1, span as u64 + 2],
+            ),
+            (3, vec![], vec![1, 2, 3, span as u64 + 1, span as u64 + 2]),
+        ] {
+            assert_eq!(run(&mut s, &record(source, exceptions)), Ok(false));
+            let open: Vec<u64> = s.exceptions.keys().map(|(_, id)| *id).collect();
+            assert_eq!(open, ids, "file {source}");
+        }
+        let many = |count| (0..count).map(found).collect();
+        assert_eq!(run(&mut s, &record(4, many(span + 1))), Err(Reject::LimitReached));
+        assert_eq!(run(&mut s, &record(4, many(span))), Ok(false));
     }
 
     #[test]

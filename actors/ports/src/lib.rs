@@ -5,6 +5,7 @@
 
 pub mod bank;
 pub mod center;
+pub mod checkpoint;
 pub mod keys;
 pub mod provider;
 pub mod secret;

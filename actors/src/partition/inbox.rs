@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use guichet_ports::checkpoint::Position;
 use parking_lot::{Condvar, Mutex};
 
 use super::batch::Item;
@@ -33,7 +34,7 @@ pub(crate) enum NotTaken {
 #[derive(Default)]
 pub(crate) struct Taken {
     /// The writer's word about the batch in flight.
-    pub written: Option<Result<u64, JournalFault>>,
+    pub written: Option<Result<Position, JournalFault>>,
     /// Items, the partitions' own first.
     pub items: Vec<Item>,
     /// The inbox is closed and empty.
@@ -44,8 +45,9 @@ pub(crate) struct Taken {
 struct Queues {
     partitions: VecDeque<Item>,
     others: VecDeque<Item>,
-    written: Option<Result<u64, JournalFault>>,
+    written: Option<Result<Position, JournalFault>>,
     closed: bool,
+    aborted: bool,
 }
 
 impl Queues {
@@ -93,7 +95,7 @@ impl Inbox {
     }
 
     /// Tells the loop what became of the batch in flight.
-    pub(crate) fn written(&self, result: Result<u64, JournalFault>) {
+    pub(crate) fn written(&self, result: Result<Position, JournalFault>) {
         self.queues.lock().written = Some(result);
         self.ready.notify_one();
     }
@@ -130,6 +132,11 @@ impl Inbox {
         self.queues.lock().len()
     }
 
+    /// Whether it was stopped as a crash would.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.queues.lock().aborted
+    }
+
     /// Refuses everything from now on; what waits is still worked off.
     pub(crate) fn close(&self) {
         self.queues.lock().closed = true;
@@ -141,6 +148,7 @@ impl Inbox {
         let dropped = {
             let mut queues = self.queues.lock();
             queues.closed = true;
+            queues.aborted = true;
             let queues = &mut *queues;
             (std::mem::take(&mut queues.partitions), std::mem::take(&mut queues.others))
         };

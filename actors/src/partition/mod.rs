@@ -1,6 +1,7 @@
 //! The partition loop: one thread that decides, one that appends, and nothing released before the append returned.
 
 mod batch;
+mod checkpoint;
 mod courier;
 mod inbox;
 mod places;
@@ -9,5 +10,6 @@ mod watch;
 mod writer;
 
 pub(crate) use batch::{Ask, Item, Reply};
+pub(crate) use checkpoint::Checkpoints;
 pub(crate) use inbox::{Inbox, Lane, NotTaken};
 pub(crate) use run::{Outlets, Running, start};

@@ -13,11 +13,13 @@ use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::reject::Reject;
 use guichet_journal::{Batch, Entry};
 use guichet_ports::center::{Accepted, Refused, Secrets};
+use guichet_ports::checkpoint::Position;
 use guichet_ports::ticket_information::TicketInformation;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::batch::{Item, Pending, PlaceNote, Postmark, Release, Reply};
+use super::checkpoint::{Checkpoints, Keeper, Recovered, recover};
 use super::courier::Courier;
 use super::inbox::{Inbox, Lane};
 use super::places;
@@ -29,7 +31,7 @@ use crate::handoff::{Handoffs, Routed, news};
 use crate::journal::{Journal, JournalFault};
 use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX};
 use crate::meters;
-use crate::shell::{PartitionState, internal};
+use crate::shell::{PartitionState, Recovery, internal};
 use crate::timers::Timers;
 
 /// Where a partition's releases go.
@@ -39,12 +41,14 @@ pub(crate) struct Outlets {
     pub timers: Arc<Timers>,
     pub peers: Arc<[Arc<Inbox>]>,
     pub clock: Arc<Clock>,
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// A partition's threads.
 pub(crate) struct Running {
     pub thread: JoinHandle<()>,
     pub state: Arc<Mutex<PartitionState>>,
+    pub recovery: Recovery,
 }
 
 /// Why the loop ends before it is told to.
@@ -65,7 +69,9 @@ struct PartitionLoop {
     information: Option<Arc<dyn TicketInformation>>,
     pending: Pending,
     in_flight: Option<Vec<Release>>,
-    sequence: u64,
+    /// The last durable record.
+    position: Position,
+    keeper: Option<Keeper>,
     status: Arc<Mutex<PartitionState>>,
 }
 
@@ -81,8 +87,10 @@ pub(crate) fn start(
     let shown = Arc::clone(&status);
     let (ready, when_ready) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("partition-{id}")).spawn(move || {
-        let folded = catch_unwind(AssertUnwindSafe(|| fold(id, partitions, &mut *journal)));
-        let (state, sequence) = match folded {
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            recover(id, partitions, &mut *journal, outlets.checkpoints.as_ref())
+        }));
+        let Recovered { state, position, keeper, recovery } = match folded {
             Ok(Ok(folded)) => folded,
             Ok(Err(fault)) => return drop(ready.send(Err(StartError::Journal(fault)))),
             Err(_) => return drop(ready.send(Err(StartError::Replay(id)))),
@@ -92,7 +100,7 @@ pub(crate) fn start(
             Err(fault) => return drop(ready.send(Err(StartError::Thread(fault)))),
         };
         // Nobody listens any more only when the start was given up.
-        drop(ready.send(Ok(())));
+        drop(ready.send(Ok(recovery)));
         let (courier, watchers) = (Courier::default(), Watchers::default());
         let (information, pending, in_flight) = (None, Pending::default(), None);
         let partition = PartitionLoop {
@@ -103,40 +111,27 @@ pub(crate) fn start(
             writer,
             courier,
             watchers,
-
             information,
             pending,
             in_flight,
-            sequence,
+            position,
+            keeper,
             status,
         };
         partition.run();
     });
     let thread = thread.map_err(StartError::Thread)?;
     match when_ready.recv() {
-        Ok(Ok(())) => Ok(Running { thread, state: shown }),
+        Ok(Ok(recovery)) => Ok(Running { thread, state: shown, recovery }),
         Ok(Err(fault)) => Err(fault),
         Err(_) => Err(StartError::Replay(id)),
     }
 }
 
-fn fold(
-    id: PartitionId,
-    partitions: u16,
-    journal: &mut dyn Journal,
-) -> Result<(Partition, u64), JournalFault> {
-    let mut state = Partition::new(id, partitions);
-    let sequence = journal.replay(&mut |_, batch| {
-        for event in batch.events() {
-            state.evolve(event);
-        }
-    })?;
-    Ok((state, sequence))
-}
-
 impl PartitionLoop {
     fn run(mut self) {
         let halted = self.recover().and_then(|()| self.work());
+        let in_order = halted.is_ok() && !self.inbox.is_aborted();
         match halted {
             Ok(()) => *self.status.lock() = PartitionState::Closed,
             Err(halt) => self.halted(&halt),
@@ -146,6 +141,13 @@ impl PartitionLoop {
         self.pending = Pending::default();
         self.in_flight = None;
         self.writer.join();
+        if let Some(mut keeper) = self.keeper.take() {
+            if in_order {
+                keeper.finish(&self.state, self.position);
+            } else {
+                keeper.close();
+            }
+        }
     }
 
     fn halted(&self, halt: &Halt) {
@@ -314,6 +316,9 @@ impl PartitionLoop {
                 self.pending.releases.push(Release::Place(note));
             }
             self.state.evolve(event);
+            if let Some(keeper) = &mut self.keeper {
+                keeper.note(event);
+            }
             // The news first: an order that is set going again is to take the effects that follow.
             if let Some(news) = news(event) {
                 self.pending.releases.push(Release::Route(news));
@@ -360,6 +365,9 @@ impl PartitionLoop {
             return Ok(());
         }
         self.in_flight = Some(pending.releases);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.appending(&self.state);
+        }
         if self.writer.append(Batch { entries: pending.entries }) {
             Ok(())
         } else {
@@ -367,8 +375,11 @@ impl PartitionLoop {
         }
     }
 
-    fn durable(&mut self, written: Result<u64, JournalFault>) -> Result<(), Halt> {
-        self.sequence = written.map_err(Halt::Journal)?;
+    fn durable(&mut self, written: Result<Position, JournalFault>) -> Result<(), Halt> {
+        self.position = written.map_err(Halt::Journal)?;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.durable(self.position);
+        }
         if let Some(releases) = self.in_flight.take() {
             self.release(releases);
         }
@@ -389,7 +400,7 @@ impl PartitionLoop {
     }
 
     fn release(&mut self, releases: Vec<Release>) {
-        let accepted = Accepted { partition: self.id.0, sequence: self.sequence };
+        let accepted = Accepted { partition: self.id.0, sequence: self.position.sequence };
         let mut routed = self.outlets.handoffs.sorter();
         for release in releases {
             match release {

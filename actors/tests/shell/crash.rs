@@ -67,6 +67,7 @@ async fn crash_at_each_append(partitions: u16, kept: bool) -> (u64, u64) {
         refunded += u64::from(ended > 0);
         world.check_sold(issued).await;
         assert_eq!(world.center.outstanding().await, [], "append {appends}");
+        world.check_fold().await;
         world.center.shutdown().await;
         if !stopped {
             return (appends - 1, refunded);

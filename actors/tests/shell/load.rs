@@ -10,6 +10,7 @@ use guichet_engine::event::Authority;
 use guichet_engine::ids::{OperatorId, TerminalId};
 use guichet_journal::{Batch, LogOptions};
 use guichet_ports::center::{Center, Refused, Secrets};
+use guichet_ports::checkpoint::Position;
 use parking_lot::{Condvar, Mutex};
 
 use crate::world::{OPERATOR, World, order_id};
@@ -36,11 +37,15 @@ struct Gated {
 }
 
 impl Journal for Gated {
-    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
-        self.inner.replay(each)
+    fn replay(
+        &mut self,
+        after: Position,
+        each: &mut dyn FnMut(u64, Batch),
+    ) -> Result<Option<Position>, JournalFault> {
+        self.inner.replay(after, each)
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+    fn append(&mut self, batch: &Batch) -> Result<Position, JournalFault> {
         let mut shut = self.gate.shut.lock();
         while *shut {
             self.gate.reached.notify_one();

@@ -14,17 +14,19 @@ use guichet_engine::event::{
     Run, Seat, ServiceSpec, Unit,
 };
 use guichet_engine::ids::{
-    AcquirerId, CardId, CardTag, CommandId, OperatorId, OrderId, PassengerNo, PersonId, ProviderId,
-    Reference, ServiceId, SessionId, Slot, TerminalId, Version,
+    AcquirerId, CardId, CardTag, CommandId, OperatorId, OrderId, PartitionId, PassengerNo,
+    PersonId, ProviderId, Reference, ServiceId, SessionId, Slot, TerminalId, Version,
 };
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::order::{LinePhase, Order, PaymentPhase};
+use guichet_engine::partition::{Partition, first_slot};
 use guichet_engine::time::BusinessDate;
 use guichet_ports::bank::BankPort;
 use guichet_ports::center::{Accepted, Center, Refused, Secrets};
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::secret::SealedSwipe;
 
+use crate::checkpoint::TestCheckpoints;
 use crate::gates::TestGates;
 use crate::peers::{TestBank, TestFiles, TestInformation, TestProvider, TestTerminals};
 
@@ -49,12 +51,20 @@ pub struct World {
     pub gates: Arc<TestGates>,
     pub files: Arc<TestFiles>,
     pub information: Arc<TestInformation>,
+    pub checkpoints: Arc<TestCheckpoints>,
     pub center: CenterHandle,
     session: u64,
 }
 
-fn config(clock: &Arc<Clock>, faults: &Arc<FaultInjection>) -> Config {
+fn config(
+    clock: &Arc<Clock>,
+    faults: &Arc<FaultInjection>,
+    checkpoints: &Arc<TestCheckpoints>,
+) -> Config {
     Config {
+        checkpoints: Some(Arc::clone(checkpoints) as _),
+        // After every record that comes while none is written.
+        checkpoint_records: 1,
         retry_first_ms: 2,
         retry_longest_ms: 20,
         clock: Arc::clone(clock),
@@ -90,7 +100,9 @@ impl World {
     pub fn with_journals(store: MemoryStore, journals: Vec<Box<dyn Journal>>) -> Self {
         let clock = Arc::new(Clock::system());
         let faults = Arc::new(FaultInjection::default());
-        let center = Engine::start(config(&clock, &faults), journals).expect("the shell starts");
+        let checkpoints = Arc::new(TestCheckpoints::default());
+        let config = config(&clock, &faults, &checkpoints);
+        let center = Engine::start(config, journals).expect("the shell starts");
         let world = Self {
             store,
             clock,
@@ -101,6 +113,7 @@ impl World {
             gates: Arc::default(),
             files: Arc::default(),
             information: Arc::default(),
+            checkpoints,
             center,
             session: 0,
         };
@@ -126,10 +139,31 @@ impl World {
     pub async fn restart(&mut self) {
         self.terminals.attach(None);
         self.center.abort().await;
-        let config = config(&self.clock, &self.faults);
+        let config = config(&self.clock, &self.faults, &self.checkpoints);
         self.center = Engine::start(config, self.store.journals()).expect("the shell starts again");
         self.connect();
         self.terminals.send_facts().await;
+    }
+
+    /// What every partition knows is what its whole journal says, whatever it was recovered from.
+    pub async fn check_fold(&self) {
+        let partitions = self.center.partitions();
+        let deadline = Moment::now() + PATIENCE;
+        for number in 0..partitions {
+            let slot = first_slot(PartitionId(number), partitions);
+            loop {
+                let before = self.store.batches(PartitionId(number)).len();
+                let state = self.center.ask(slot, Partition::clone).await.expect("it runs");
+                let batches = self.store.batches(PartitionId(number));
+                if batches.len() == before {
+                    let mut folded = Partition::new(PartitionId(number), partitions);
+                    batches.iter().flat_map(|b| b.events()).for_each(|event| folded.evolve(event));
+                    assert_eq!(folded, state);
+                    break;
+                }
+                assert!(Moment::now() < deadline, "it never rests");
+            }
+        }
     }
 
     /// Whether a partition has stopped.

@@ -171,9 +171,13 @@ impl Order {
         }
     }
 
-    /// Remembers an answer, forgetting the oldest beyond the limit.
+    /// Remembers an answer, forgetting the oldest beyond the limit but for the first: the command that placed the order
+    /// may be repeated with another fresh order id, and would place a second one.
     pub fn remember(&mut self, answered: Answered) {
-        remember(&mut self.answered, answered);
+        if self.answered.len() >= ORDER_COMMANDS_REMEMBERED {
+            self.answered.remove(1);
+        }
+        self.answered.push_back(answered);
     }
 
     /// Takes an event in.

@@ -101,7 +101,7 @@ impl Partition {
         let mut index = Index::default();
         for order in self.state.orders.values() {
             index.note(order);
-            // Only an order that has not forgotten it knows who placed it; a repetition that late is refused by its id.
+            // The first is never forgotten.
             if let Some(first) = order.answered.front() {
                 index.placed_by.insert(first.command, order.id);
             }

@@ -7,6 +7,7 @@ use guichet_engine::ids::{HoldId, LineNo, OrderId, Stan};
 use guichet_engine::inventory::HoldState;
 use guichet_engine::money::Currency;
 use guichet_engine::order::{LinePhase, Order, PaymentPhase};
+use guichet_engine::partition::Partition;
 
 use crate::world::{Booking, World};
 
@@ -60,6 +61,12 @@ impl World {
     /// At rest: nothing is open; every person has ticket and charge, or neither; every book says the same.
     pub fn check_settled(&self) {
         for partition in &self.partitions {
+            let again = Partition::restore(
+                partition.id(),
+                partition.partitions(),
+                partition.state().clone(),
+            );
+            assert_eq!(&again, partition, "what a checkpoint lacks follows from its parts");
             assert_eq!(partition.open_orders().count(), 0, "{:#?}", partition.open_orders().next());
             assert!(partition.outstanding().is_empty(), "{:?}", partition.outstanding());
             assert!(partition.restarted().is_empty());

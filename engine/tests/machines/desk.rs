@@ -582,22 +582,32 @@ fn the_same_command_hears_the_same_answer() {
 }
 
 #[test]
-fn an_order_remembers_so_many_commands() {
+fn an_order_remembers_so_many_commands_and_for_ever_the_one_that_placed_it() {
     let mut world = World::new(1);
-    world.submit(Role::Guest, place()).expect("placed");
+    let mut placing = world.command(Role::Guest, place());
+    world.submit_command(&placing).expect("placed");
     let early = world.command(Role::Terminal, pay(Flow::TwoStep));
     assert_eq!(world.submit_command(&early), Err(Reject::WrongPhase));
-    for _ in 1..ORDER_COMMANDS_REMEMBERED {
+    for _ in 2..ORDER_COMMANDS_REMEMBERED {
         world.now += 1;
         let refused = world.submit(Role::Terminal, pay(Flow::TwoStep));
         assert_eq!(refused, Err(Reject::WrongPhase));
     }
-    let kept = &world.order(order()).answered;
-    assert_eq!(kept.len(), ORDER_COMMANDS_REMEMBERED);
-    assert_eq!(kept[0].command, early.id);
+    let kept = |world: &World| -> Vec<_> {
+        world.order(order()).answered.iter().map(|answered| answered.command).collect()
+    };
+    assert_eq!(kept(&world).len(), ORDER_COMMANDS_REMEMBERED);
+    assert_eq!(kept(&world)[..2], [placing.id, early.id]);
     world.now += 1;
     assert_eq!(world.submit(Role::Terminal, pay(Flow::TwoStep)), Err(Reject::WrongPhase));
-    assert_ne!(world.order(order()).answered[0].command, early.id);
+    assert_eq!(kept(&world).len(), ORDER_COMMANDS_REMEMBERED);
+    assert_eq!(kept(&world)[0], placing.id);
+    assert!(!kept(&world).contains(&early.id));
+    // The guest's program asks once more, and made another order id meanwhile: there is one order.
+    let Body::PlaceOrder(request) = &mut placing.body else { panic!("it places") };
+    request.order.unique += 1;
+    assert_eq!(world.submit_command(&placing), Ok(()));
+    assert_eq!(world.partitions[0].orders().count(), 1);
 }
 
 #[test]

@@ -1,22 +1,29 @@
 //! A partition's state as of a record of its journal, so that recovery folds only what came later.
+//!
+//! Each entity is a part of its own: a checkpoint writes those that changed, in one transaction. Beside the position
+//! stand the number of parts and the sum of their digests, so that a part that was lost or exchanged is noticed.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use guichet_engine::ids::{OrderId, PartitionId, ServiceId, Slot, TerminalId};
+use guichet_engine::ids::{
+    AcquirerId, OperatorId, OrderId, PartitionId, ServiceId, Slot, TerminalId,
+};
 use guichet_engine::partition::State;
-use guichet_journal::{ChainHash, Part, StoredError};
+use guichet_engine::settlement::DayKey;
+use guichet_engine::time::BusinessDate;
+use guichet_journal::{Part, StoredError};
+use guichet_ports::checkpoint::{Changes, Checkpoint, CheckpointFault, CheckpointPort, Position};
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
+use sha2::{Digest, Sha256};
 
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Partition -> number of partitions, record, hash of the record.
-const CHECKPOINTS: TableDefinition<'_, u16, (u16, u64, [u8; 32])> =
+/// Partition -> number of partitions, record, hash of the record, number of parts, sum of their digests.
+const CHECKPOINTS: TableDefinition<'_, u16, (u16, u64, [u8; 32], u64, u128)> =
     TableDefinition::new("checkpoints");
-/// (partition, kind, slot or terminal, unique number) -> the part.
-const PARTS: TableDefinition<'_, PartKey, &[u8]> = TableDefinition::new("parts");
+/// (partition, kind, id) -> the part.
+const PARTS: TableDefinition<'_, PartKey<'_>, &[u8]> = TableDefinition::new("parts");
 
-type PartKey = (u16, u8, u32, u64);
+type PartKey<'a> = (u16, u8, &'a [u8]);
 
 const ORDER: u8 = 1;
 const SERVICE: u8 = 2;
@@ -25,51 +32,53 @@ const LEDGER: u8 = 4;
 const SETTLEMENT: u8 = 5;
 const COUNTERS: u8 = 6;
 const MAIL: u8 = 7;
-
-/// A partition's state as of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// The last record folded.
-    pub sequence: u64,
-    /// Its hash: another one in the journal means that the checkpoint is of another journal.
-    pub head: ChainHash,
-    /// The state after that record.
-    pub state: State,
-}
+const LINE: u8 = 8;
 
 impl Store {
-    /// Writes the state of a partition, one of `partitions`; only parts that changed are written.
+    /// Writes what changed in a partition, one of `partitions`, since its last checkpoint.
     ///
     /// # Errors
+    /// [`StoreError::OtherCheckpoint`] when the changes are not of the checkpoint that is kept,
     /// [`StoreError::Value`] when a part is too large to be stored, [`StoreError::Database`]. The
     /// last checkpoint then stands.
     pub fn save_checkpoint(
         &self,
         partition: PartitionId,
         partitions: u16,
-        checkpoint: &Checkpoint,
+        changes: &Changes,
     ) -> Result<(), StoreError> {
         let write = self.database.begin_write()?;
         {
-            let mut parts = Parts {
-                table: write.open_table(PARTS)?,
-                partition: partition.0,
-                kept: BTreeSet::new(),
+            let mut positions = write.open_table(CHECKPOINTS)?;
+            let kept = positions.get(partition.0)?.map(|row| row.value());
+            let mut table = write.open_table(PARTS)?;
+            let (count, sum) = match (changes.since, kept) {
+                (None, _) => {
+                    table.retain_in(all(partition.0), |_, _| false)?;
+                    (0, 0)
+                }
+                (Some(since), Some((made_for, sequence, head, count, sum)))
+                    if made_for == partitions && since == (Position { sequence, head }) =>
+                {
+                    (count, sum)
+                }
+                (Some(_), _) => return Err(StoreError::OtherCheckpoint),
             };
-            parts.put_all(&checkpoint.state)?;
-            parts.drop_others()?;
-            let position = (partitions, checkpoint.sequence, checkpoint.head.0);
-            write.open_table(CHECKPOINTS)?.insert(partition.0, position)?;
+            let mut parts = Parts { table, partition: partition.0, count, sum };
+            parts.put_all(&changes.state, changes)?;
+            let Position { sequence, head } = changes.position;
+            let row = (partitions, sequence, head, parts.count, parts.sum);
+            positions.insert(partition.0, row)?;
         }
         write.commit()?;
         Ok(())
     }
 
-    /// Reads the last checkpoint of a partition, one of `partitions`. `None` when there is none that
-    /// this build can use: the journal is then folded from its first record.
+    /// Reads the last checkpoint of a partition, one of `partitions`; `None` when there is none of that layout.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
+    /// [`StoreError::Parts`] and [`StoreError::Value`] for a damaged checkpoint or one of another version,
+    /// [`StoreError::Database`]. The journal is then folded from its first record.
     pub fn load_checkpoint(
         &self,
         partition: PartitionId,
@@ -81,24 +90,49 @@ impl Store {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(position) = positions.get(partition.0)? else { return Ok(None) };
-        let (made_for, sequence, head) = position.value();
+        let Some(row) = positions.get(partition.0)? else { return Ok(None) };
+        let (made_for, sequence, head, written, due) = row.value();
         if made_for != partitions {
             return Ok(None);
         }
-        let table = read.open_table(PARTS)?;
         let mut state = State::default();
-        for entry in
-            table.range((partition.0, 0, 0, 0)..=(partition.0, u8::MAX, u32::MAX, u64::MAX))?
-        {
+        let (mut found, mut sum) = (0, 0);
+        for entry in read.open_table(PARTS)?.range(all(partition.0))? {
             let (key, bytes) = entry?;
-            if let Err(error) = restore(&mut state, key.value(), bytes.value()) {
-                tracing::warn!(%partition, %error, "the checkpoint is not used");
-                return Ok(None);
-            }
+            let ((_, kind, id), bytes) = (key.value(), bytes.value());
+            found += 1;
+            sum = digest(kind, id, bytes).wrapping_add(sum);
+            restore(&mut state, kind, id, bytes)?;
         }
-        Ok(Some(Checkpoint { sequence, head: ChainHash(head), state }))
+        if (found, sum) != (written, due) {
+            return Err(StoreError::Parts { written, found });
+        }
+        Ok(Some(Checkpoint { position: Position { sequence, head }, state }))
     }
+}
+
+impl CheckpointPort for Store {
+    fn load(
+        &self,
+        partition: PartitionId,
+        partitions: u16,
+    ) -> Result<Option<Checkpoint>, CheckpointFault> {
+        self.load_checkpoint(partition, partitions).map_err(|error| fault(&error))
+    }
+
+    fn save(
+        &self,
+        partition: PartitionId,
+        partitions: u16,
+        changes: &Changes,
+    ) -> Result<(), CheckpointFault> {
+        self.save_checkpoint(partition, partitions, changes).map_err(|error| fault(&error))
+    }
+}
+
+fn fault(error: &StoreError) -> CheckpointFault {
+    let source = std::error::Error::source(error).map_or_else(String::new, |s| format!(": {s}"));
+    CheckpointFault(format!("{error}{source}"))
 }
 
 /// Forgets all checkpoints.
@@ -108,74 +142,131 @@ pub(crate) fn clear(write: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The keys of all parts of a partition; kinds are from 1.
+fn all(partition: u16) -> std::ops::Range<PartKey<'static>> {
+    (partition, 0, &[])..(partition, u8::MAX, &[])
+}
+
+/// 128 bits of SHA-256 over a part and what it is.
+fn digest(kind: u8, id: &[u8], bytes: &[u8]) -> u128 {
+    let length = u64::try_from(id.len()).unwrap_or(u64::MAX);
+    let hash = Sha256::new().chain_update([kind]).chain_update(length.to_be_bytes());
+    let hash: [u8; 32] = hash.chain_update(id).chain_update(bytes).finalize().into();
+    let [first, _] = [&hash[..16], &hash[16..]];
+    first.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
+
 struct Parts<'a> {
-    table: Table<'a, PartKey, &'static [u8]>,
+    table: Table<'a, PartKey<'static>, &'static [u8]>,
     partition: u16,
-    kept: BTreeSet<PartKey>,
+    count: u64,
+    sum: u128,
 }
 
 impl Parts<'_> {
-    fn put_all(&mut self, state: &State) -> Result<(), StoreError> {
+    fn put_all(&mut self, state: &State, changes: &Changes) -> Result<(), StoreError> {
         // Taken apart without a wildcard: a new part has to be stored here.
         let State { orders, services, terminals, ledger, settlement, counters, mail } = state;
-        self.put_map(ORDER, orders, |id| (id.slot.get().into(), id.unique))?;
-        self.put_map(SERVICE, services, |id| (id.slot.get().into(), id.unique))?;
-        self.put_map(TERMINAL, terminals, |id| (id.0, 0))?;
-        self.put_map(COUNTERS, counters, |slot| (slot.get().into(), 0))?;
-        self.put(LEDGER, (0, 0), ledger)?;
-        self.put(SETTLEMENT, (0, 0), settlement)?;
-        self.put(MAIL, (0, 0), mail)
-    }
-
-    fn put_map<K, P: Part>(
-        &mut self,
-        kind: u8,
-        parts: &BTreeMap<K, P>,
-        key: impl Fn(&K) -> (u32, u64),
-    ) -> Result<(), StoreError> {
-        parts.iter().try_for_each(|(id, part)| self.put(kind, key(id), part))
-    }
-
-    fn put<P: Part>(&mut self, kind: u8, id: (u32, u64), part: &P) -> Result<(), StoreError> {
-        let key = (self.partition, kind, id.0, id.1);
-        let bytes = part.encode()?;
-        self.kept.insert(key);
-        let same = self.table.get(key)?.is_some_and(|old| old.value() == bytes);
-        if !same {
-            self.table.insert(key, bytes.as_slice())?;
+        for (id, order) in orders {
+            self.put(ORDER, &slotted(id.slot, id.unique), order)?;
         }
-        Ok(())
+        for (id, service) in services {
+            self.put(SERVICE, &slotted(id.slot, id.unique), service)?;
+        }
+        for (id, terminal) in terminals {
+            self.put(TERMINAL, &id.0.to_be_bytes(), terminal)?;
+        }
+        for (slot, counters) in counters {
+            self.put(COUNTERS, &slot.get().to_be_bytes(), counters)?;
+        }
+        for (day, lines) in &settlement.lines {
+            let before = changes.lines_before.get(day).copied().unwrap_or(0);
+            for (number, line) in (before..).zip(lines) {
+                self.put(LINE, &line_id(*day, number), line)?;
+            }
+        }
+        self.put(LEDGER, &[], ledger)?;
+        self.put(SETTLEMENT, &[], settlement)?;
+        self.put(MAIL, &[], mail)
     }
 
-    fn drop_others(&mut self) -> Result<(), StoreError> {
-        let range = (self.partition, 0, 0, 0)..=(self.partition, u8::MAX, u32::MAX, u64::MAX);
-        let kept = std::mem::take(&mut self.kept);
-        self.table.retain_in(range, |key, _| kept.contains(&key))?;
+    fn put<P: Part>(&mut self, kind: u8, id: &[u8], part: &P) -> Result<(), StoreError> {
+        let bytes = part.encode()?;
+        let old = self.table.insert((self.partition, kind, id), bytes.as_slice())?;
+        match old {
+            Some(old) => self.sum = self.sum.wrapping_sub(digest(kind, id, old.value())),
+            None => self.count += 1,
+        }
+        self.sum = self.sum.wrapping_add(digest(kind, id, &bytes));
         Ok(())
     }
 }
 
-fn restore(
-    state: &mut State,
-    (_, kind, number, unique): PartKey,
-    bytes: &[u8],
-) -> Result<(), StoredError> {
-    let slot = u16::try_from(number).map(Slot::new).unwrap_or_default();
+fn slotted(slot: Slot, unique: u64) -> [u8; 10] {
+    let mut id = [0; 10];
+    id[..2].copy_from_slice(&slot.get().to_be_bytes());
+    id[2..].copy_from_slice(&unique.to_be_bytes());
+    id
+}
+
+fn line_id((operator, acquirer, date): DayKey, number: usize) -> [u8; 16] {
+    let number = u64::try_from(number).unwrap_or(u64::MAX);
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&operator.0.to_be_bytes());
+    id[2..4].copy_from_slice(&acquirer.0.to_be_bytes());
+    id[4..8].copy_from_slice(&date.0.to_be_bytes());
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+/// The big-endian number at a place of an id.
+fn number_at(id: &[u8], place: std::ops::Range<usize>) -> Result<u64, StoredError> {
+    let bytes = id.get(place).ok_or(StoredError::Value("id of a part"))?;
+    Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T, StoredError> {
+    T::try_from(number).map_err(|_| StoredError::Value("id of a part"))
+}
+
+fn restore(state: &mut State, kind: u8, id: &[u8], bytes: &[u8]) -> Result<(), StoredError> {
+    let slot = || Ok::<_, StoredError>(Slot::new(narrow(number_at(id, 0..2)?)?));
     match kind {
         ORDER => {
-            state.orders.insert(OrderId::new(slot, unique), Part::decode(bytes)?);
+            let order = OrderId::new(slot()?, number_at(id, 2..10)?);
+            state.orders.insert(order, Part::decode(bytes)?);
         }
         SERVICE => {
-            state.services.insert(ServiceId::new(slot, unique), Part::decode(bytes)?);
+            let service = ServiceId::new(slot()?, number_at(id, 2..10)?);
+            state.services.insert(service, Part::decode(bytes)?);
         }
         TERMINAL => {
-            state.terminals.insert(TerminalId(number), Part::decode(bytes)?);
+            let terminal = TerminalId(narrow(number_at(id, 0..4)?)?);
+            state.terminals.insert(terminal, Part::decode(bytes)?);
         }
         COUNTERS => {
-            state.counters.insert(slot, Part::decode(bytes)?);
+            state.counters.insert(slot()?, Part::decode(bytes)?);
+        }
+        LINE => {
+            let day = (
+                OperatorId(narrow(number_at(id, 0..2)?)?),
+                AcquirerId(narrow(number_at(id, 2..4)?)?),
+                BusinessDate(narrow(number_at(id, 4..8)?)?),
+            );
+            let lines = state.settlement.lines.entry(day).or_default();
+            // Keys are in order, so each line comes after those before it.
+            if number_at(id, 8..16)? != u64::try_from(lines.len()).unwrap_or(u64::MAX) {
+                return Err(StoredError::Value("number of a line"));
+            }
+            lines.push(Part::decode(bytes)?);
         }
         LEDGER => state.ledger = Part::decode(bytes)?,
-        SETTLEMENT => state.settlement = Part::decode(bytes)?,
+        SETTLEMENT => {
+            // Its lines are parts of their own, and come later.
+            let lines = std::mem::take(&mut state.settlement.lines);
+            state.settlement = Part::decode(bytes)?;
+            state.settlement.lines = lines;
+        }
         MAIL => state.mail = Part::decode(bytes)?,
         _ => return Err(StoredError::Value("kind of a part")),
     }
@@ -184,22 +275,49 @@ fn restore(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use guichet_engine::ids::{PaymentNo, Rrn, Stan};
+    use guichet_engine::money::{Currency, Money};
     use guichet_engine::partition::Partition;
+    use guichet_engine::settlement::{LineKind, LineSource, SettlementLine};
+    use guichet_engine::time::Instant;
+    use redb::StorageBackend;
 
     use super::*;
     use crate::tests::batches;
 
+    const HERE: PartitionId = PartitionId(0);
+
     /// Partition 0 after its first `count` batches.
     fn partition(count: usize) -> Partition {
-        let mut partition = Partition::new(PartitionId(0), 2);
+        let mut partition = Partition::new(HERE, 2);
         let own = batches().into_iter().filter(|(owner, _)| *owner == 0).take(count);
         own.flat_map(|(_, events)| events).for_each(|event| partition.evolve(&event));
         partition
     }
 
+    fn position(count: usize) -> Position {
+        let tag = u8::try_from(count).expect("few");
+        Position { sequence: u64::from(tag), head: [tag; 32] }
+    }
+
+    fn whole(count: usize) -> Changes {
+        Changes {
+            since: None,
+            position: position(count),
+            state: partition(count).state().clone(),
+            lines_before: Default::default(),
+        }
+    }
+
+    fn load(store: &Store) -> Option<Checkpoint> {
+        store.load_checkpoint(HERE, 2).expect("load")
+    }
+
     fn checkpoint(count: usize) -> Checkpoint {
-        let head = ChainHash([count as u8; 32]);
-        Checkpoint { sequence: count as u64, head, state: partition(count).state().clone() }
+        Checkpoint { position: position(count), state: partition(count).state().clone() }
     }
 
     #[test]
@@ -208,12 +326,12 @@ mod tests {
         let path = data.path().join("store.redb");
         for count in 0..=4 {
             let store = Store::open(&path).expect("open");
-            store.save_checkpoint(PartitionId(0), 2, &checkpoint(count)).expect("save");
+            store.save_checkpoint(HERE, 2, &whole(count)).expect("save");
             drop(store);
             let store = Store::open(&path).expect("open again");
-            let loaded = store.load_checkpoint(PartitionId(0), 2).expect("load").expect("some");
+            let loaded = load(&store).expect("some");
             assert_eq!(loaded, checkpoint(count));
-            let mut restored = Partition::restore(PartitionId(0), 2, loaded.state);
+            let mut restored = Partition::restore(HERE, 2, loaded.state);
             let later = batches().into_iter().filter(|(owner, _)| *owner == 0).skip(count);
             later.flat_map(|(_, events)| events).for_each(|event| restored.evolve(&event));
             assert_eq!(restored, partition(4));
@@ -221,30 +339,171 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_gone_are_not_kept_and_other_partitions_are_left_alone() {
+    fn changes_follow_the_checkpoint_that_is_kept_and_no_other() {
         let store = Store::in_memory().expect("memory");
-        assert_eq!(store.load_checkpoint(PartitionId(0), 2).expect("load"), None);
-        store.save_checkpoint(PartitionId(1), 2, &checkpoint(4)).expect("save");
-        store.save_checkpoint(PartitionId(0), 2, &checkpoint(4)).expect("save");
-        store.save_checkpoint(PartitionId(0), 2, &checkpoint(0)).expect("save");
-        let load = |partition| store.load_checkpoint(PartitionId(partition), 2).expect("load");
-        assert_eq!(load(0), Some(checkpoint(0)));
-        assert_eq!(load(1), Some(checkpoint(4)));
-        store.clear().expect("clear");
-        assert_eq!((load(0), load(1)), (None, None));
+        store.save_checkpoint(HERE, 2, &whole(1)).expect("save");
+        let after = |since| Changes { since: Some(position(since)), ..whole(4) };
+        let refused = store.save_checkpoint(HERE, 2, &after(2));
+        assert!(matches!(refused, Err(StoreError::OtherCheckpoint)), "{refused:?}");
+        let refused = store.save_checkpoint(HERE, 3, &after(1));
+        assert!(matches!(refused, Err(StoreError::OtherCheckpoint)), "{refused:?}");
+        assert_eq!(load(&store), Some(checkpoint(1)), "what is refused changes nothing");
+        store.save_checkpoint(HERE, 2, &after(1)).expect("save");
+        assert_eq!(load(&store), Some(checkpoint(4)));
     }
 
     #[test]
-    fn a_checkpoint_of_another_layout_or_form_is_not_used() {
+    fn parts_that_are_gone_are_not_kept_and_other_partitions_are_left_alone() {
         let store = Store::in_memory().expect("memory");
-        store.save_checkpoint(PartitionId(0), 2, &checkpoint(4)).expect("save");
-        assert_eq!(store.load_checkpoint(PartitionId(0), 3).expect("load"), None);
-        for (kind, bytes) in [(LEDGER, &b"no ledger"[..]), (99, b"")] {
-            store.save_checkpoint(PartitionId(0), 2, &checkpoint(4)).expect("save");
+        assert_eq!(load(&store), None);
+        store.save_checkpoint(PartitionId(1), 2, &whole(4)).expect("save");
+        store.save_checkpoint(HERE, 2, &whole(4)).expect("save");
+        store.save_checkpoint(HERE, 2, &whole(0)).expect("save");
+        let other = |store: &Store| store.load_checkpoint(PartitionId(1), 2).expect("load");
+        assert_eq!(load(&store), Some(checkpoint(0)));
+        assert_eq!(other(&store), Some(checkpoint(4)));
+        store.clear().expect("clear");
+        assert_eq!((load(&store), other(&store)), (None, None));
+    }
+
+    #[test]
+    fn lines_of_a_day_are_added_to_those_before() {
+        let day = (OperatorId(6), AcquirerId(4), BusinessDate(20_261_103));
+        let line = |stan| SettlementLine {
+            operator: day.0,
+            acquirer: day.1,
+            date: day.2,
+            bank_date: None,
+            order: OrderId::new(Slot::new(1), 7),
+            source: LineSource::Payment(PaymentNo(0)),
+            rrn: Rrn(*b"0QABCDEF1234"),
+            stan: Stan(stan),
+            sent: Instant(4),
+            auth: None,
+            terminal: TerminalId(12),
+            amount: Money::new(105, Currency::CNY).expect("amount"),
+            kind: LineKind::Debit,
+        };
+        let lines = |from: u32, to: u32| {
+            let lines = (from..to).map(line);
+            let mut changes = whole(4);
+            changes.state.settlement.lines = [(day, lines.collect())].into();
+            changes
+        };
+        let store = Store::in_memory().expect("memory");
+        store.save_checkpoint(HERE, 2, &lines(0, 300)).expect("save");
+        let mut more = lines(300, 700);
+        more.since = Some(more.position);
+        more.lines_before = [(day, 300)].into();
+        store.save_checkpoint(HERE, 2, &more).expect("save");
+        let loaded = load(&store).expect("some").state.settlement;
+        assert_eq!(loaded, lines(0, 700).state.settlement);
+        // A line that is missed is no checkpoint.
+        more.lines_before = [(day, 701)].into();
+        store.save_checkpoint(HERE, 2, &more).expect("save");
+        let refused = store.load_checkpoint(HERE, 2);
+        assert!(matches!(refused, Err(StoreError::Value(_))), "{refused:?}");
+    }
+
+    /// Storage that goes away after so many changes of it; what it held stays.
+    #[derive(Clone, Debug)]
+    struct Dying {
+        bytes: Arc<Mutex<Vec<u8>>>,
+        left: Arc<AtomicI64>,
+    }
+
+    impl Dying {
+        fn strike(&self) -> std::io::Result<()> {
+            let left = self.left.fetch_sub(1, Ordering::SeqCst);
+            if left > 0 { Ok(()) } else { Err(std::io::Error::other("the power is gone")) }
+        }
+
+        fn bytes(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+            self.bytes.lock().expect("lock")
+        }
+    }
+
+    impl StorageBackend for Dying {
+        fn len(&self) -> Result<u64, std::io::Error> {
+            Ok(self.bytes().len() as u64)
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+            let from = usize::try_from(offset).expect("small");
+            out.copy_from_slice(&self.bytes()[from..from + out.len()]);
+            Ok(())
+        }
+        fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+            self.strike()?;
+            self.bytes().resize(usize::try_from(len).expect("small"), 0);
+            Ok(())
+        }
+        fn sync_data(&self) -> Result<(), std::io::Error> {
+            Ok(self.strike()?)
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+            self.strike()?;
+            let from = usize::try_from(offset).expect("small");
+            self.bytes()[from..from + data.len()].copy_from_slice(data);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_end_at_every_point_of_a_save_leaves_the_old_or_the_new_checkpoint() {
+        let changes = Changes { since: Some(position(2)), ..whole(4) };
+        let (mut points, mut news) = (0, 0);
+        loop {
+            let disk = Dying { bytes: Arc::default(), left: Arc::new(AtomicI64::new(i64::MAX)) };
+            let store = Store::with_backend(disk.clone()).expect("open");
+            store.clear().expect("clear");
+            store.save_checkpoint(HERE, 2, &whole(2)).expect("save");
+            disk.left.store(points, Ordering::SeqCst);
+            let saved = store.save_checkpoint(HERE, 2, &changes);
+            let ended = disk.left.load(Ordering::SeqCst) < 0;
+            disk.left.store(0, Ordering::SeqCst);
+            drop(store);
+            disk.left.store(i64::MAX, Ordering::SeqCst);
+            let store = Store::with_backend(disk).expect("open again");
+            let found = load(&store).expect("one of them");
+            let new = found == checkpoint(4);
+            assert!(new || found == checkpoint(2), "point {points}");
+            assert!(new || saved.is_err(), "point {points}: what was answered stands");
+            news += u64::from(new);
+            if !ended {
+                break;
+            }
+            points += 1;
+        }
+        assert!(points > 5 && news >= 1, "{points} points");
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_damaged_or_of_another_version_is_not_used() {
+        let store = Store::in_memory().expect("memory");
+        store.save_checkpoint(HERE, 2, &whole(4)).expect("save");
+        assert_eq!(store.load_checkpoint(HERE, 3).expect("load"), None, "another layout");
+        let mut newer = partition(4).state().ledger.encode().expect("encode");
+        newer[6] = 2;
+        for (kind, bytes) in [
+            (LEDGER, Some(&b"no ledger"[..])),
+            (99, Some(b"")),
+            (LEDGER, Some(&newer)),
+            (MAIL, None),
+        ] {
+            store.save_checkpoint(HERE, 2, &whole(4)).expect("save");
             let write = store.database.begin_write().expect("write");
-            write.open_table(PARTS).expect("table").insert((0, kind, 0, 0), bytes).expect("insert");
+            {
+                let mut parts = write.open_table(PARTS).expect("table");
+                match bytes {
+                    Some(bytes) => drop(parts.insert((0, kind, &[][..]), bytes).expect("insert")),
+                    None => drop(parts.remove((0, kind, &[][..])).expect("remove")),
+                }
+            }
             write.commit().expect("commit");
-            assert_eq!(store.load_checkpoint(PartitionId(0), 2).expect("load"), None, "{kind}");
+            assert!(store.load_checkpoint(HERE, 2).is_err(), "{kind}");
+            // The whole state replaces it.
+            store.save_checkpoint(HERE, 2, &whole(3)).expect("save");
+            assert_eq!(load(&store), Some(checkpoint(3)));
         }
     }
 }

@@ -31,6 +31,17 @@ pub enum StoreError {
     /// A stored value does not decode.
     #[error("a value of the store does not decode; delete the store to have it rebuilt")]
     Value(#[from] StoredError),
+    /// A checkpoint whose parts are not those that were written.
+    #[error("checkpoint has {found} part(s) where {written} were written, or others than those")]
+    Parts {
+        /// Parts written.
+        written: u64,
+        /// Parts found.
+        found: u64,
+    },
+    /// Changes of another checkpoint than the one that is kept.
+    #[error("changes do not follow the checkpoint that is kept")]
+    OtherCheckpoint,
     /// A batch that does not follow the last one.
     #[error("batch {found} of partition {partition} where {due} was due")]
     Gap {

@@ -10,7 +10,6 @@ mod subject;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::Checkpoint;
 pub use error::StoreError;
 pub use store::{CaughtUp, Fact, Store};
 pub use subject::{Subject, order_of};

@@ -106,13 +106,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        let backend = redb::backends::InMemoryBackend::new();
+        let store = Self::with_backend(redb::backends::InMemoryBackend::new())?;
+        store.clear()?;
+        Ok(store)
+    }
+
+    pub(crate) fn with_backend(backend: impl redb::StorageBackend) -> Result<Self, StoreError> {
         let database = Database::builder().create_with_backend(backend).map_err(|error| {
             StoreError::Open { path: PathBuf::from("memory"), source: Box::new(error.into()) }
         })?;
-        let store = Self { database, readers: Mutex::default() };
-        store.clear()?;
-        Ok(store)
+        Ok(Self { database, readers: Mutex::default() })
     }
 
     /// Folds whatever the journals under a data directory have beyond what is folded.

@@ -113,11 +113,11 @@ impl Days {
             }
             SettlementEvent::Reconciled { operator, acquirer, date, exceptions, .. } => {
                 for exception in exceptions {
-                    self.raise(place, (*operator, *acquirer), *date, exception);
+                    self.raise(place, (*operator, *acquirer), *date, exception, out);
                 }
             }
             SettlementEvent::ExceptionRaised { operator, acquirer, date, exception } => {
-                self.raise(place, (*operator, *acquirer), *date, exception);
+                self.raise(place, (*operator, *acquirer), *date, exception, out);
             }
             SettlementEvent::ExceptionEnded { operator, acquirer, date, id, how: _ } => {
                 if self.exceptions.remove(&((*operator, *acquirer), *date, *id)).is_none() {
@@ -194,6 +194,7 @@ impl Days {
         business: Business,
         date: BusinessDate,
         exception: &guichet_engine::event::ExceptionRaised,
+        out: &mut Findings,
     ) {
         let owner = match exception.owner {
             2 => Owner::Bank,
@@ -202,6 +203,11 @@ impl Days {
         };
         self.named.extend(exception.order);
         let amount = exception.ours.or(exception.theirs);
-        self.exceptions.insert((business, date, exception.id), (place, owner, amount));
+        let (id, acquirer) = (exception.id, business.1);
+        if self.exceptions.insert((business, date, id), (place, owner, amount)).is_some() {
+            // The one that was open under this number is nobody's any more.
+            let detail = format!("exception {id} of {date} raised while it is open");
+            out.violation(Rule::BatchTotal, place, format!("acquirer {acquirer}"), detail);
+        }
     }
 }

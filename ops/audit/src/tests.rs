@@ -498,7 +498,9 @@ fn a_settlement_exception_is_open_with_its_owner_and_breaks_nothing() {
         id: 3,
         how: 1,
     });
-    assert_eq!(judge(with([raised, ended.clone()]), true).open, Vec::new());
+    assert_eq!(judge(with([raised.clone(), ended.clone()]), true).open, Vec::new());
+    let again = judge(with([raised.clone(), raised]), true);
+    assert_eq!(rules(&again), BTreeSet::from([Rule::BatchTotal]), "the first one is lost");
     assert!(!judge(with([ended]), true).passed());
 }
 

@@ -21,12 +21,14 @@ use guichet_feeds::store::FileStore;
 use guichet_journal::LogOptions;
 use guichet_ports::bank::{BankPort, BankWatch, WireRecord};
 use guichet_ports::center::{Center as _, Refused, Secrets};
+use guichet_ports::checkpoint::CheckpointPort;
 use guichet_ports::keys::KeyServer;
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::terminals::TerminalsPort;
 use guichet_ports::ticket_information::TicketInformation;
 use guichet_ports::vault::VaultPort;
 use guichet_provider::{ProviderConfig, ProviderGateway};
+use guichet_store::Store;
 use guichet_terminals::TerminalsGateway;
 use guichet_vault::{Vault, crypto::Key};
 use guichet_web::{Desk, Readiness, WebConfig};
@@ -114,7 +116,13 @@ impl Center {
         };
         let vault = Arc::new(open_vault(&config, &data)?);
         let operator = OperatorId(config.operator.id);
-        let handle = Engine::start(EngineConfig::new(operator), journals)
+        let mut settings = EngineConfig::new(operator);
+        settings.checkpoints = open_store(&data);
+        if matches!(scope, Scope::Whole { crash_at_append: Some(_) }) {
+            // A rehearsal is to end while checkpoints are written, too.
+            settings.checkpoint_records = 1;
+        }
+        let handle = Engine::start(settings, journals)
             .context("the engine could not be started")?;
         let currency =
             Currency::from_alpha(&config.currency).context("the currency is not known")?;
@@ -398,6 +406,21 @@ fn open_vault(config: &Config, data: &DataDir) -> Result<Vault> {
     }
     Vault::open(&data.vault(), guichet_vault::Config { storage_key: None, zone_masters })
         .with_context(|| format!("cannot open the vault in {}", data.vault().display()))
+}
+
+/// Where checkpoints are kept. Without them a start takes longer, and nothing else is missing.
+fn open_store(data: &DataDir) -> Option<Arc<dyn CheckpointPort>> {
+    let opened = std::fs::create_dir_all(data.store())
+        .map_err(anyhow::Error::from)
+        .and_then(|()| Ok(Store::open(&data.store().join("store.redb"))?));
+    match opened {
+        Ok(store) => Some(Arc::new(store)),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "no checkpoints: every start folds the whole journal");
+            None
+        }
+    }
 }
 
 /// The secret that turns idempotency keys into ids; made once, readable by its owner only.

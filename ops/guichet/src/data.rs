@@ -103,6 +103,10 @@ impl DataDir {
     pub fn vault(&self) -> PathBuf {
         self.root.join("vault")
     }
+    /// What can be rebuilt from the journal: checkpoints.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
     /// Settlement and clearing files.
     pub fn settlement(&self) -> PathBuf {
         self.root.join("settlement")

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use guichet_actors::{Journal, JournalFault};
 use guichet_journal::Batch;
+use guichet_ports::checkpoint::Position;
 
 /// A journal that ends the process at the n-th place: each append has one before and one after it is durable.
 struct Crashing {
@@ -24,15 +25,19 @@ impl Crashing {
 }
 
 impl Journal for Crashing {
-    fn replay(&mut self, each: &mut dyn FnMut(u64, Batch)) -> Result<u64, JournalFault> {
-        self.inner.replay(each)
+    fn replay(
+        &mut self,
+        after: Position,
+        each: &mut dyn FnMut(u64, Batch),
+    ) -> Result<Option<Position>, JournalFault> {
+        self.inner.replay(after, each)
     }
 
-    fn append(&mut self, batch: &Batch) -> Result<u64, JournalFault> {
+    fn append(&mut self, batch: &Batch) -> Result<Position, JournalFault> {
         self.place("before");
-        let sequence = self.inner.append(batch)?;
+        let position = self.inner.append(batch)?;
         self.place("after");
-        Ok(sequence)
+        Ok(position)
     }
 }
 

@@ -32,12 +32,14 @@ pub enum StoredType {
     Terminal,
     /// The books of a partition.
     Ledger,
-    /// The settlement of a partition.
+    /// The settlement of a partition, without its lines.
     Settlement,
     /// What one slot has given out.
     Counters,
     /// The messages of a partition.
     Mail,
+    /// One line of a settlement file.
+    SettlementLine,
 }
 
 impl StoredType {
@@ -51,6 +53,7 @@ impl StoredType {
             Self::Settlement => 6,
             Self::Counters => 7,
             Self::Mail => 8,
+            Self::SettlementLine => 9,
         }
     }
 }

@@ -197,6 +197,7 @@ part!(
     guichet_engine::terminal::Terminal => Terminal as Terminal,
     guichet_engine::ledger::Ledger => Ledger as Ledger,
     guichet_engine::settlement::Settlement => Settlement as Settlement,
+    guichet_engine::settlement::SettlementLine => SettlementLine as SettlementLine,
     guichet_engine::numbers::SlotCounters => Counters as Counters,
     guichet_engine::partition::Mail => Mail as Mail,
 );

@@ -9,6 +9,7 @@ use guichet_engine::order::{
     Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund,
 };
 use guichet_engine::reject::Reject;
+use guichet_engine::settlement::{LineKind, LineSource, SettlementLine};
 use guichet_engine::time::{BusinessDate, Instant};
 
 use super::{Batch, Entry};
@@ -403,6 +404,24 @@ fn payment_phases() -> Vec<PaymentPhase> {
 }
 
 /// An order with a line and a payment in every phase.
+pub(super) fn settlement_line() -> SettlementLine {
+    SettlementLine {
+        operator: OperatorId(6),
+        acquirer: AcquirerId(4),
+        date: DATE,
+        bank_date: Some(BusinessDate(20_261_104)),
+        order: ORDER,
+        source: LineSource::Refund(RefundNo(2)),
+        rrn: NUMBERS.rrn,
+        stan: NUMBERS.stan,
+        sent: NUMBERS.at,
+        auth: Some(AUTH),
+        terminal: TerminalId(12),
+        amount: money(10_500),
+        kind: LineKind::Credit,
+    }
+}
+
 pub(super) fn order() -> Order {
     let line = |phase| Line {
         placed: line_placed(),

@@ -5,6 +5,7 @@ use guichet_engine::ids::{CommandId, PartitionId};
 use guichet_engine::inventory::Service;
 use guichet_engine::order::Order;
 use guichet_engine::partition::{Partition, State};
+use guichet_engine::settlement::{Settlement, SettlementLine};
 use guichet_engine::time::Instant;
 use proptest::prelude::*;
 
@@ -61,6 +62,17 @@ fn goldens() -> BTreeMap<String, Vec<u8>> {
     let batch = samples::batch(vec![Event::Received { from: PartitionId(1), n: 5_000 }]);
     values.insert("batch in its envelope".into(), encode_batch(&batch).expect("encode"));
     values.insert("order in its envelope".into(), samples::order().encode().expect("encode"));
+    let state = partition().state().clone();
+    let mut part = |name: &str, bytes: Result<Vec<u8>, StoredError>| {
+        values.insert(format!("{name} in its envelope"), bytes.expect("encode"));
+    };
+    part("service", state.services.values().next().expect("a service").encode());
+    part("terminal", state.terminals.values().next().expect("a terminal").encode());
+    part("counters", state.counters.values().next().expect("counters").encode());
+    part("ledger", state.ledger.encode());
+    part("settlement", state.settlement.encode());
+    part("mail", state.mail.encode());
+    part("settlement line", samples::settlement_line().encode());
     values.extend(small_enums());
     values
 }
@@ -151,6 +163,18 @@ fn golden_bytes_are_read_as_the_values_they_were() {
         assert_eq!(form.restore(), Ok(event));
     }
     assert_eq!(Order::decode(&golden["order in its envelope"]), Ok(samples::order()));
+    fn read<P: Part>(golden: &BTreeMap<&str, Vec<u8>>, name: &str) -> P {
+        P::decode(&golden[format!("{name} in its envelope").as_str()]).expect("decode")
+    }
+    let state = partition().state().clone();
+    assert_eq!(state.services.values().next(), Some(&read(&golden, "service")));
+    assert_eq!(state.terminals.values().next(), Some(&read(&golden, "terminal")));
+    assert_eq!(state.counters.values().next(), Some(&read(&golden, "counters")));
+    assert_eq!(state.ledger, read(&golden, "ledger"));
+    assert_eq!(state.mail, read(&golden, "mail"));
+    assert_eq!(samples::settlement_line(), read(&golden, "settlement line"));
+    let lines = state.settlement.lines.clone();
+    assert_eq!(state.settlement, Settlement { lines, ..read(&golden, "settlement") });
 }
 
 #[test]
@@ -206,7 +230,7 @@ fn batches_and_orders_come_back_as_they_were() {
 
 #[test]
 fn the_parts_of_a_partition_come_back_as_they_were() {
-    fn back<P: Part + PartialEq + std::fmt::Debug>(part: &P) -> P {
+    fn back<P: Part>(part: &P) -> P {
         let bytes = part.encode().expect("encode");
         for length in 0..bytes.len() {
             assert!(P::decode(&bytes[..length]).is_err(), "length {length}");
@@ -220,12 +244,17 @@ fn the_parts_of_a_partition_come_back_as_they_were() {
     }
     let partition = partition();
     let state = partition.state();
+    assert_eq!(back(&samples::settlement_line()), samples::settlement_line());
+    let lines = state.settlement.lines.iter();
+    let lines: BTreeMap<_, Vec<SettlementLine>> =
+        lines.map(|(day, lines)| (*day, lines.iter().map(back).collect())).collect();
+    let settlement = Settlement { lines, ..back(&state.settlement) };
     let copy = State {
         orders: all(&state.orders),
         services: all(&state.services),
         terminals: all(&state.terminals),
         ledger: back(&state.ledger),
-        settlement: back(&state.settlement),
+        settlement,
         counters: all(&state.counters),
         mail: back(&state.mail),
     };

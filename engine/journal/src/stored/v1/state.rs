@@ -122,13 +122,37 @@ form!(struct SettlementBatch = settlement::Batch {
     closed: Option<BatchTotals>,
     reconciled: Vec<([u8; 32], u32)>,
 });
-form!(struct Settlement = settlement::Settlement {
-    dates: Vec<((u16, u16), u32)>,
-    lines: Vec<((u16, u16, u32), Vec<SettlementLine>)>,
-    batches: Vec<((u16, u16, u32), SettlementBatch)>,
-    exceptions: Vec<(((u16, u16, u32), u64), ExceptionRaised)>,
-    answered: Vec<(u16, Vec<Answered>)>,
-});
+// Settlement without its lines, which grow with the day and are parts of their own.
+form!(
+    struct Settlement {
+        dates: Vec<((u16, u16), u32)>,
+        batches: Vec<((u16, u16, u32), SettlementBatch)>,
+        exceptions: Vec<(((u16, u16, u32), u64), ExceptionRaised)>,
+        answered: Vec<(u16, Vec<Answered>)>,
+    }
+);
+
+impl Form<settlement::Settlement> for Settlement {
+    fn store(value: &settlement::Settlement) -> Self {
+        let settlement::Settlement { dates, lines: _, batches, exceptions, answered } = value;
+        Self {
+            dates: Form::store(dates),
+            batches: Form::store(batches),
+            exceptions: Form::store(exceptions),
+            answered: Form::store(answered),
+        }
+    }
+
+    fn restore(self) -> Result<settlement::Settlement, StoredError> {
+        Ok(settlement::Settlement {
+            dates: self.dates.restore()?,
+            lines: std::collections::BTreeMap::new(),
+            batches: self.batches.restore()?,
+            exceptions: self.exceptions.restore()?,
+            answered: self.answered.restore()?,
+        })
+    }
+}
 
 form!(struct Counters = numbers::SlotCounters {
     bank: u64,
