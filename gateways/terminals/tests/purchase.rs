@@ -277,6 +277,95 @@ async fn a_fact_that_comes_again_finds_its_answer() {
     assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
 }
 
+/// A terminal that dies between posting a fact and noting so posts it again, under a number and id of its own: the
+/// engine knows what it knows. And a center that is restarted with an empty memory of its links loses none.
+#[tokio::test]
+async fn facts_told_twice_and_facts_before_a_restart_count_once() {
+    let mut world = World::start().await;
+    let order = world.place_order(1).await;
+    let mut terminal = Terminal::enrolled(&world).await;
+    let CenterToTerminal::Welcome { card_key, .. } = terminal.next().await else { panic!() };
+    assert!(matches!(terminal.next().await, CenterToTerminal::Push { .. }));
+    let (session, name) = (1, order.to_string());
+    let swipe = sealed(&card_key, session, &track2());
+    terminal.say(TerminalToCenter::StartPayment { session, order: name.clone(), swipe }).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Authorizing { .. }));
+    assert!(matches!(terminal.next().await, CenterToTerminal::AskPin { .. }));
+    let pin = TerminalToCenter::EnterPin {
+        session,
+        order: name.clone(),
+        payment: 0,
+        pin_try: 1,
+        ksn: "0a".repeat(12),
+        block: "0b".repeat(16),
+    };
+    terminal.say(pin).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Completing { .. }));
+    let CenterToTerminal::Issue { print, ticket, .. } = terminal.next().await else { panic!() };
+    let result = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
+    let report = TerminalToCenter::PrintReport {
+        session,
+        order: name.clone(),
+        line: 0,
+        print,
+        ticket: ticket.number.clone(),
+        result,
+    };
+    let taken = TerminalToCenter::TakenReport { order: name.clone(), line: 0, taken: true };
+    let receipt =
+        TerminalToCenter::ReceiptReport { order: name.clone(), payment: 0, printed: true };
+    let facts = [report, taken, receipt];
+    for fact in facts.iter().chain(&facts) {
+        terminal.say(fact.clone()).await;
+    }
+    until("all facts are durable", || terminal.postbox.waiting() == 0).await;
+    let whole = world.center.order_now(order);
+    assert!(matches!(whole.lines[0].phase, LinePhase::Issued { .. }));
+    assert_eq!((whole.lines[0].taken, whole.payments[0].receipt), (Some(true), Some(true)));
+    assert_eq!((whole.payments.len(), whole.refunds.len()), (1, 0));
+    let issued: usize = world.center.issued.load(Ordering::SeqCst);
+    assert_eq!(issued, 1, "a report that comes twice has one consequence");
+
+    // Said while the center is away, and said again: the new gateway begins without a mark and takes them once each.
+    world.center.stop_after_next.store(true, Ordering::SeqCst);
+    for state in 1..=3 {
+        terminal.say(TerminalToCenter::DeviceReport { device: 3, state, supply: 0 }).await;
+    }
+    terminal.down().await;
+    for fact in facts {
+        terminal.say(fact).await;
+    }
+    assert_eq!(terminal.postbox.waiting(), 6, "none is acknowledged");
+    world.restart_gateway().await;
+    until("the facts are durable", || terminal.postbox.waiting() == 0).await;
+    assert_eq!(world.center.reports(), [(3, 1), (3, 2), (3, 3)]);
+    let again = world.center.order_now(order);
+    let said = |order: &guichet_engine::order::Order| {
+        format!("{:?} {:?} {:?}", order.lines, order.payments, order.refunds)
+    };
+    assert_eq!(said(&again), said(&whole));
+    assert_eq!(world.center.issued.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn each_connect_ends_with_the_word_that_every_booking_was_pushed() {
+    let world = World::start().await;
+    let order = world.place_order(1).await;
+    let mut first = Terminal::enrolled(&world).await;
+    assert!(matches!(first.next().await, CenterToTerminal::Welcome { .. }));
+    assert!(matches!(first.next().await, CenterToTerminal::Push { .. }));
+    first.until_all_pushed(1).await;
+    first.stop();
+    until("the link is closed", || !world.gateway.is_connected(TERMINAL)).await;
+    // Cancelled while the link is down: the withdrawal reaches nobody, but at the next connect it is not pushed.
+    let cancel = Body::CancelOrder { order };
+    world.center.act(Role::Guest, cancel).await.unwrap();
+    until("it waits no more", || !world.center.order_now(order).is_collectable()).await;
+    let mut second = Terminal::linked(&world, first.key.clone()).await;
+    assert!(matches!(second.next().await, CenterToTerminal::Welcome { .. }));
+    second.until_all_pushed(1).await;
+}
+
 #[tokio::test]
 async fn a_person_is_told_why_nothing_can_be_collected() {
     let world = World::start().await;

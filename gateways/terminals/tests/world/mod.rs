@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,8 +12,8 @@ use guichet_engine::command::{
 };
 use guichet_engine::effect::{BankOp, Intent, ProviderOp};
 use guichet_engine::event::{
-    Authority, CardOnFile, Fare, Flow, LinePlaced, Needs, Passenger, Product, ProviderKind, Run,
-    Seat, ServiceSpec,
+    Authority, CardOnFile, Event, Fare, Flow, LinePlaced, Needs, OrderEvent, Passenger, Product,
+    ProviderKind, Run, Seat, ServiceSpec,
 };
 use guichet_engine::ids::{
     AcquirerId, AuthCode, CardId, CardTag, CommandId, HoldId, OperatorId, OrderId, PartitionId,
@@ -85,6 +85,8 @@ pub struct TestCenter {
     pub busy: AtomicU32,
     /// The next command is durable, but its answer is lost and the center is down.
     pub stop_after_next: AtomicBool,
+    /// Tickets that the engine counted as issued.
+    pub issued: AtomicUsize,
     intents: mpsc::UnboundedSender<(Intent, CommandId)>,
 }
 
@@ -93,6 +95,10 @@ impl TestCenter {
         let mut partition = self.partition.lock();
         let events = partition.decide(command).map_err(Refused::Rejected)?;
         for event in &events {
+            self.issued.fetch_add(
+                usize::from(matches!(event, Event::Order(_, OrderEvent::LineIssued { .. }))),
+                Ordering::SeqCst,
+            );
             partition.evolve(event);
             for intent in partition.intents(event) {
                 let _ = self.intents.send((intent, command.id));
@@ -368,6 +374,7 @@ impl World {
             secrets: Mutex::new(Secrets::default()),
             busy: AtomicU32::new(0),
             stop_after_next: AtomicBool::new(false),
+            issued: AtomicUsize::new(0),
             intents,
         });
         let stub = Arc::new(Stub { card_key: StaticKey::generate().unwrap() });
@@ -623,6 +630,17 @@ impl Terminal {
                 }
                 LinkEvent::Down { why, .. } => self.downs.push_back(why),
                 _ => {}
+            }
+        }
+    }
+
+    /// Reads on until the center has said so often that every booking was pushed; nothing for the person may come.
+    pub async fn until_all_pushed(&mut self, times: usize) {
+        while self.all_pushed < times {
+            if let LinkEvent::Message(inbound) = self.event().await {
+                self.postbox.confirm(inbound.mark.expect("numbered")).unwrap();
+                assert_eq!(inbound.message, CenterToTerminal::AllPushed);
+                self.all_pushed += 1;
             }
         }
     }
