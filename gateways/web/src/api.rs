@@ -332,6 +332,7 @@ pub async fn place(
     let key = idempotency_key(&request)?;
     let language = crate::language::of(&request);
     let order = app.desk.place(&key, &body, language.code()).await?;
+    crate::trace::about(&request, order.id);
     let ids = crate::booking::keyed_ids(&app.desk.secret, &key);
     let view = app.desk.view(&order).await;
     Ok(HttpResponse::Created()
@@ -358,6 +359,7 @@ pub async fn show(
 ) -> Result<HttpResponse, Problem> {
     limited(&app, &request)?;
     let order = app.desk.open(&path, &second_factor(&request)).await?;
+    crate::trace::about(&request, order.id);
     Ok(HttpResponse::Ok().json(app.desk.view(&order).await))
 }
 
@@ -371,6 +373,7 @@ pub async fn cancel(
     limited(&app, &request)?;
     let key = idempotency_key(&request)?;
     let order = app.desk.open(&path, &second_factor(&request)).await?;
+    crate::trace::about(&request, order.id);
     let order = app.desk.cancel(&order, &key).await?;
     Ok(HttpResponse::Ok().json(app.desk.view(&order).await))
 }

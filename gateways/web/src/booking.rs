@@ -54,8 +54,8 @@ pub struct Desk {
     pub secret: [u8; 32],
 }
 
-/// A booking as the API takes it.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+/// A booking as the API takes it; it holds a card number and so cannot be printed.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BookingRequest {
     /// Who travels.

@@ -6,11 +6,21 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+use guichet_engine::ids::OrderId;
 
 /// Characters of a request id that a caller brings along, at most.
 pub const REQUEST_ID_CHARS_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The order that a request is about: the id that leads from the click to the bank line.
+struct About(OrderId);
+
+/// Notes which order a request is about, for its line of log.
+pub fn about(request: &HttpRequest, order: OrderId) {
+    request.extensions_mut().insert(About(order));
+}
 
 /// The caller's `X-Request-Id`, or the trace id of `traceparent` (W3C Trace Context), or a fresh one.
 fn request_id(request: &ServiceRequest) -> String {
@@ -45,11 +55,14 @@ pub async fn log(
     let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
     let status = response.status().as_u16();
     let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let cause = response.headers().get("x-correlation-id").and_then(|v| v.to_str().ok());
+    let order = response.request().extensions().get::<About>().map(|about| about.0.to_string());
+    let correlation = response.headers().get("x-correlation-id").and_then(|v| v.to_str().ok());
     if status >= 500 {
-        tracing::warn!(request = %id, cause, %method, %route, status, ms, "request failed");
+        tracing::warn!(request = %id, order, correlation, %method, %route, status, ms, "request failed");
+    } else if order.is_some() {
+        tracing::info!(request = %id, order, correlation, %method, %route, status, ms, "request");
     } else {
-        tracing::debug!(request = %id, cause, %method, %route, status, ms, "request");
+        tracing::debug!(request = %id, %method, %route, status, ms, "request");
     }
     metrics::histogram!("guichet_web_request_seconds", "route" => route, "status" => status.to_string())
         .record(begin.elapsed().as_secs_f64());

@@ -158,6 +158,32 @@ async fn a_booking_through_the_pages() {
 }
 
 #[actix_web::test]
+async fn wishes_reach_the_booking_unless_a_seat_was_picked() {
+    let stage = stage(100);
+    let mut browser = Browser::new(&stage, "en");
+    let address = book_address(&stage);
+    let page = browser.get(&address).await;
+    for wish in ["p0-window", "p0-wheelchair"] {
+        assert!(page.html.contains(&format!("name=\"{wish}\"")), "{wish} can be wished for");
+    }
+    let placed = browser.book(&[("p0-wheelchair", "1")]).await;
+    assert_eq!(placed.status, StatusCode::SEE_OTHER, "{}", placed.html);
+    let mine = browser.get(placed.location()).await;
+    assert!(
+        mine.html.contains("Coach 3, seat 01"),
+        "the only place for wheelchairs: {}",
+        mine.html
+    );
+
+    let date = stage.line.today().tomorrow().expect("a day").to_string();
+    let product = stage.app.desk.info.journeys("ber", "ham", &date)[0].product.clone();
+    let seats = stage.app.desk.info.seats(product.service, product.run, 2);
+    let free = seats.iter().find(|s| s.free).expect("a free seat").unit.0;
+    let picked = browser.get(&format!("{address}&seat={free}")).await;
+    assert!(!picked.html.contains("p0-window"), "a picked seat is the wish");
+}
+
+#[actix_web::test]
 async fn a_form_that_is_not_ours_does_nothing() {
     let stage = stage(100);
     let mut browser = Browser::new(&stage, "en");

@@ -61,6 +61,8 @@ pub struct Center {
     pub info: Option<Arc<dyn TicketInformation>>,
     /// Where the site listens.
     pub web: Option<SocketAddr>,
+    /// The bank twin's back office, where one runs beside the center.
+    pub bank_twin: Option<String>,
     /// Where terminals connect.
     pub terminals: Option<SocketAddr>,
     banks: Option<Arc<BankGateway>>,
@@ -114,7 +116,10 @@ impl Center {
             Scope::Whole { crash_at_append: Some(n) } => crate::rehearse::crash_at(journals, n),
             Scope::Whole { crash_at_append: None } | Scope::Engine => journals,
         };
-        let vault = Arc::new(open_vault(&config, &data)?);
+        let vault = Arc::new(open_vault(&config, &data, scope)?);
+        if scope != Scope::Engine {
+            config.keep(&data)?;
+        }
         let operator = OperatorId(config.operator.id);
         let mut settings = EngineConfig::new(operator);
         settings.checkpoints = open_store(&data);
@@ -135,6 +140,7 @@ impl Center {
             data,
             info: None,
             web: None,
+            bank_twin: None,
             terminals: None,
             banks: None,
             links: None,
@@ -389,9 +395,11 @@ fn date_of(zoned: &jiff::ZonedDateTime) -> BusinessDate {
     BusinessDate(u32::try_from(number).unwrap_or(0))
 }
 
-fn open_vault(config: &Config, data: &DataDir) -> Result<Vault> {
+fn open_vault(config: &Config, data: &DataDir, scope: Scope) -> Result<Vault> {
     let mut zone_masters = Vec::new();
-    for acquirer in &config.acquirers {
+    // Without doors no PIN passes, and the key files may lie elsewhere.
+    let acquirers = if scope == Scope::Engine { &[][..] } else { &config.acquirers };
+    for acquirer in acquirers {
         let path = if acquirer.zmk_file.is_absolute() {
             acquirer.zmk_file.clone()
         } else {

@@ -8,6 +8,8 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
+use crate::data::{DataDir, write_secret};
+
 /// Everything `guichet up` needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,6 +163,18 @@ impl Config {
         )
     }
 
+    /// For a command on a directory that nobody runs: the file that is named, else what the center ran with last.
+    pub fn of_stopped(file: Option<&Path>, data: &DataDir) -> Result<Self> {
+        let used = data.config_used();
+        Self::load(file.or_else(|| used.exists().then_some(used.as_path())))
+    }
+
+    /// Keeps the configuration in use beside the data; it names key files and holds no key.
+    pub fn keep(&self, data: &DataDir) -> Result<()> {
+        let text = toml::to_string_pretty(self).context("the configuration cannot be written")?;
+        write_secret(&data.config_used(), text.as_bytes())
+    }
+
     /// Every listener on a free port, for several centers on one machine.
     pub fn on_free_ports(mut self) -> Self {
         for address in [
@@ -178,6 +192,31 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stopped_directory_knows_what_it_ran_with() {
+        let root = std::env::temp_dir().join(format!("guichet-used-{}", std::process::id()));
+        let data = DataDir::open_or_make(&root, 2).expect("made");
+        let operator = |file| Config::of_stopped(file, &data).expect("good").operator.id;
+        assert_eq!(operator(None), 1, "nothing ran yet");
+        let mut config = Config::default();
+        config.operator.id = 7;
+        config.acquirers.push(Acquirer {
+            id: 3,
+            name: "bank".into(),
+            address: "bank.example:5000".into(),
+            dialect: "bcd".into(),
+            zmk_file: "zmk.key".into(),
+            zone: "Europe/Berlin".into(),
+        });
+        config.keep(&data).expect("kept");
+        assert_eq!(operator(None), 7);
+        assert_eq!(Config::of_stopped(None, &data).expect("good").acquirers[0].id, 3);
+        let other = root.join("other.toml");
+        std::fs::write(&other, "[operator]\nid = 9\n").expect("written");
+        assert_eq!(operator(Some(other.as_path())), 9, "what is named goes first");
+        std::fs::remove_dir_all(&root).expect("removed");
+    }
 
     #[test]
     fn a_file_overrides_the_defaults_and_unknown_words_are_refused() {

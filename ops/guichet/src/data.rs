@@ -111,6 +111,10 @@ impl DataDir {
     pub fn settlement(&self) -> PathBuf {
         self.root.join("settlement")
     }
+    /// The configuration that the center ran with last.
+    pub fn config_used(&self) -> PathBuf {
+        self.root.join("config-used.toml")
+    }
     /// Masked bank messages.
     pub fn wire_log(&self) -> PathBuf {
         self.root.join("wire.jsonl")

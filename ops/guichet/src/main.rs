@@ -197,12 +197,15 @@ struct Settle {
     /// Where the data lies.
     #[arg(long, default_value = "data", env = "GUICHET_DATA")]
     data: PathBuf,
-    /// The bank's clearing file to compare with.
+    /// The bank's clearing file to compare with; the running sandbox's bank gives its own.
     #[arg(long)]
     clearing: Option<PathBuf>,
     /// Show the file of a closed day again, byte for byte.
     #[arg(long)]
     date: Option<String>,
+    /// The configuration (TOML) of a center that does not run just now, instead of the one it ran with.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -399,7 +402,7 @@ async fn settle_command(s: Settle, runtime: &tokio::runtime::Handle) -> Result<(
         Some(admin::Answer::Settled(report)) => *report,
         Some(_) => anyhow::bail!("the running center answered something else"),
         None => {
-            let config = config::Config::load(None)?;
+            let config = config::Config::of_stopped(s.config.as_deref(), &data)?;
             let center =
                 center::Center::start(config, data, center::Scope::Engine, runtime).await?;
             let report = settle::settle(&center, &request).await;

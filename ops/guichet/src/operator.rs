@@ -537,20 +537,9 @@ fn terminal_of(terminal: &Terminal) -> TerminalReport {
         (false, None, None) => "not enrolled",
     };
     let devices = terminal.devices.iter().map(|(device, said)| DeviceReport {
-        device: word(&["", "card reader", "PIN pad", "ticket printer", "receipt printer"], *device),
-        state: word(
-            &[
-                "online",
-                "offline",
-                "power off",
-                "no device",
-                "hardware error",
-                "user error",
-                "busy",
-            ],
-            said.state,
-        ),
-        supply: word(&["enough", "low", "out", "jammed", "unknown"], said.supply),
+        device: word(&DEVICES, *device),
+        state: word(&STATES, said.state),
+        supply: word(&SUPPLIES, said.supply),
         at: crate::clock::at(said.at),
     });
     TerminalReport {
@@ -560,6 +549,18 @@ fn terminal_of(terminal: &Terminal) -> TerminalReport {
         since: terminal.connected.map(crate::clock::at),
         devices: devices.collect(),
     }
+}
+
+const DEVICES: [&str; 5] = ["", "card reader", "PIN pad", "ticket printer", "receipt printer"];
+const STATES: [&str; 7] =
+    ["online", "offline", "power off", "no device", "hardware error", "user error", "busy"];
+const SUPPLIES: [&str; 5] = ["enough", "low", "out", "jammed", "unknown"];
+
+/// What a device said, in the words of `docs/codes/devices.md`.
+pub fn device_words(device: u8, state: u8, supply: u8) -> String {
+    let said = format!("{} reports {}", word(&DEVICES, device), word(&STATES, state));
+    let is_printer = matches!(device, 3 | 4);
+    if is_printer { format!("{said}, paper {}", word(&SUPPLIES, supply)) } else { said }
 }
 
 /// The word of a code; a code of a newer terminal stays a number.

@@ -24,6 +24,9 @@ use crate::table::Table;
 /// How long a batch may take to close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the bank twin may take to answer.
+const TWIN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What is asked.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SettleRequest {
@@ -54,6 +57,8 @@ pub struct SettleReport {
     pub lines: Vec<LineReport>,
     /// Lines that agree with the bank's file, once one was compared.
     pub matched: Option<u32>,
+    /// Why nothing was compared.
+    pub not_compared: Option<String>,
     /// Differences, each with amount and owner.
     pub exceptions: Vec<ExceptionReport>,
     /// The sum of all accounts per currency: debits less credits, which is zero.
@@ -131,11 +136,44 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
     };
     let day: DayKey = (operator, acquirer, closes);
     let batch = closed(center, day, request.date.is_some()).await?;
-    let compared = match &request.clearing {
-        Some(path) => Some(compare(center, day, path).await?),
+    let (file, not_compared) = match (&request.clearing, &request.date, &center.bank_twin) {
+        (Some(path), ..) => {
+            let bytes = std::fs::read(path);
+            (Some(bytes.with_context(|| format!("cannot read {}", path.display()))?), None)
+        }
+        (None, None, Some(twin)) => twin_clearing(twin, closes).await?,
+        (None, ..) => (None, Some("give the bank's file with --clearing".to_owned())),
+    };
+    let compared = match file {
+        Some(bytes) => Some(compare(center, day, &bytes).await?),
         None => None,
     };
-    report(center, day, opens, batch, compared).await
+    let mut report = report(center, day, opens, batch, compared).await?;
+    if report.matched.is_none() {
+        report.not_compared = not_compared;
+    }
+    Ok(report)
+}
+
+/// The clearing file of the running bank twin, which closes its own day first as a bank's evening would; or why none.
+async fn twin_clearing(
+    twin: &str,
+    date: BusinessDate,
+) -> Result<(Option<Vec<u8>>, Option<String>)> {
+    let http = reqwest::Client::builder().timeout(TWIN_PATIENCE).no_proxy().build()?;
+    let url = format!("{twin}/healthz");
+    let said: serde_json::Value = http.get(&url).send().await?.json().await?;
+    let open = self::date(said["business_date"].as_str().unwrap_or_default())
+        .context("the bank twin does not say its business date")?;
+    if open < date {
+        let why = format!("the bank is still on {open}; give its file with --clearing later");
+        return Ok((None, Some(why)));
+    }
+    if open == date {
+        http.post(format!("{twin}/cutover")).send().await?.error_for_status()?;
+    }
+    let file = http.get(format!("{twin}/clearing?date={date}")).send().await?.error_for_status()?;
+    Ok((Some(file.bytes().await?.to_vec()), None))
 }
 
 /// The acquirer of the configuration, else the one the journal knows.
@@ -215,18 +253,13 @@ async fn lines_of(center: &Center, day: DayKey) -> Vec<SettlementLine> {
 }
 
 /// Compares a day with the bank's file, and journals the outcome.
-async fn compare(
-    center: &Center,
-    day: DayKey,
-    path: &std::path::Path,
-) -> Result<Vec<ExceptionRaised>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let source: [u8; 32] = Sha256::digest(&bytes).into();
+async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<Vec<ExceptionRaised>> {
+    let source: [u8; 32] = Sha256::digest(bytes).into();
     center
         .files
-        .keep_clearing(day.1, &source, &bytes)
+        .keep_clearing(day.1, &source, bytes)
         .context("the clearing file could not be kept, so it was not compared")?;
-    let theirs = clearing::parse(&bytes)?;
+    let theirs = clearing::parse(bytes)?;
     let books = Books {
         lines: lines_of(center, day).await,
         neighbours: neighbours(center, day).await?,
@@ -341,6 +374,7 @@ async fn report(
             })
             .collect(),
         matched,
+        not_compared: None,
         exceptions: exceptions.iter().map(exception).collect(),
         ledger: ledger(center).await,
     })
@@ -412,7 +446,10 @@ impl SettleReport {
                 "\n{matched} matched, {} exception(s)\n",
                 self.exceptions.len()
             )),
-            None => out.push_str("\nnot compared yet: give the bank's file with --clearing\n"),
+            None => out.push_str(&format!(
+                "\nnot compared yet: {}\n",
+                self.not_compared.as_deref().unwrap_or("give the bank's file with --clearing")
+            )),
         }
         if !self.exceptions.is_empty() {
             let mut table =

@@ -70,15 +70,12 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
         start_outside(&mut config, &data, &mut beside).await?;
     }
     say(options.json, "starting the center");
-    let center = std::sync::Arc::new(
-        Center::start(
-            config,
-            data,
-            Scope::Whole { crash_at_append: options.crash_at_append },
-            runtime,
-        )
-        .await?,
-    );
+    let scope = Scope::Whole { crash_at_append: options.crash_at_append };
+    let mut center = Center::start(config, data, scope, runtime).await?;
+    if let Some(bank) = &beside.bank {
+        center.bank_twin = Some(format!("http://{}", bank.told("admin_addr")?));
+    }
+    let center = std::sync::Arc::new(center);
     let admin = crate::admin::serve(std::sync::Arc::clone(&center))?;
     let addresses = match whole(&options, &center, &mut beside).await {
         Ok(addresses) => addresses,
@@ -141,8 +138,9 @@ async fn start_outside(config: &mut Config, data: &DataDir, beside: &mut Beside)
         Process::start("provider", &logs, &provider_args)
     );
     let (bank, provider) = (bank?, provider?);
-    let zmk = data.root().join("sandbox-zone-master.key");
-    write_secret(&zmk, guichet_sandbox::bank::TEST_ZONE_MASTER_KEY.as_bytes())?;
+    // Named within the directory, so that it may be moved.
+    let zmk = PathBuf::from("sandbox-zone-master.key");
+    write_secret(&data.root().join(&zmk), guichet_sandbox::bank::TEST_ZONE_MASTER_KEY.as_bytes())?;
     config.acquirers = vec![Acquirer {
         id: 1,
         name: "the bank twin".into(),

@@ -113,6 +113,31 @@ def check_end_of_exceptions(place):
         assert again.returncode != 0 and "operator status" in again.stderr, again.stderr
 
 
+def check_one_id(place):
+    """one id leads from the click to the bank line: in the logs of site, terminal gateway, bank and terminal"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        order = world.book(card)
+        world.terminal().purchase(card, order)
+        command("settle", "--data", str(data))
+        logs = [json.loads(line) for line in world.process.log.read_text().splitlines()]
+        terminal = (data / "logs" / "terminal-1.log").read_text()
+    mine = [line for line in logs if line.get("order") == order["order"]]
+    by = lambda target: [line for line in mine if line["target"].startswith(target)]
+    click = [line for line in by("guichet_web") if line["method"] == "POST"]
+    assert [line["route"] for line in click] == ["/api/v1/orders"] and click[0]["correlation"], mine
+    assert by("guichet_terminals"), mine
+    assert {line["mti"] for line in by("guichet::wire_log")} >= {"0100", "0110", "0200", "0210"}, mine
+    assert order["order"] in terminal, terminal[-3000:]
+    story = json.loads(command("explain", order["order"], "--data", str(data), "--json").stdout)["lines"]
+    assert click[0]["correlation"] in {line["correlation"] for line in story}, story
+    [filed] = [line["what"] for line in story if ".csv line" in line["what"]]
+    assert order["order"] in filed and by("guichet::wire_log")[0]["rrn"] in filed, filed
+    for words in ("begun", "closed with 1 line", "compared with the bank's file: 1 matched"):
+        assert any(words in line["what"] for line in story), (words, story)
+
+
 def _without_lines(lines):
     """The bank's file with its header and an empty trailer only."""
     head = lines[0].split(",")

@@ -33,6 +33,28 @@ def check_four_exceptions(place):
     assert command("settle", "--data", str(data), "--date", settled["date"]).stdout == first
 
 
+def check_running_twin(place):
+    """without a file, settle compares with the running bank's own, day after day"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        terminal = world.terminal()
+        dates = []
+        for _ in range(2):
+            terminal.purchase(card, world.book(card))
+            settled = json.loads(command("settle", "--data", str(data), "--json").stdout)
+            assert settled["matched"] == 1 and not settled["exceptions"], settled
+            assert [line["state"] for line in settled["lines"]] == ["matched"], settled
+            dates.append((settled["date"], settled["opens"]))
+        assert dates[1][0] == dates[0][1], dates
+    # The stopped directory knows what it ran with, wherever it is moved to.
+    moved = place / "moved"
+    data.rename(moved)
+    third = json.loads(command("settle", "--data", str(moved), "--json").stdout)
+    assert third["date"] == dates[1][1] and third["lines"] == [] and third["matched"] is None, third
+    assert "--clearing" in third["not_compared"], third
+
+
 def _spoil(text):
     rows = list(csv.DictReader(io.StringIO(text)))
     lines = [r for r in rows if r["record"] != "trailer"]

@@ -134,6 +134,8 @@ struct PassengerFields {
     name: String,
     kind: String,
     document: String,
+    window: bool,
+    wheelchair: bool,
 }
 
 /// What stands in the form; the card number is never kept.
@@ -172,9 +174,15 @@ struct BookPage<'a> {
     text_most: usize,
     can_add: bool,
     card_error: String,
+    has_window: bool,
+    has_wheelchair: bool,
 }
 
 impl BookPage<'_> {
+    /// Whether a passenger may say a wish: who has picked a seat has said it.
+    fn may_wish(&self, n: &usize) -> bool {
+        (self.has_window || self.has_wheelchair) && *n >= self.form.seats.len()
+    }
     /// What is wrong with a passenger's field.
     fn passenger_error(&self, n: &usize, field: &str) -> &str {
         self.errors.of(&format!("p{n}-{field}"))
@@ -193,6 +201,10 @@ fn show(
     let count = form.passengers.len();
     let back = format!("/book?{}", trip.query(count, &form.seat_numbers()));
     let chrome = Chrome::new(app, request, t.get("book.title")).coming_back_to(&back);
+    let free = trip.seats(app).into_iter().filter(|s| s.free);
+    let (has_window, has_wheelchair) = free.fold((false, false), |(window, wheelchair), s| {
+        (window || s.info.window, wheelchair || s.info.wheelchair)
+    });
     let names: Vec<&str> = form.seats.iter().map(|(_, name)| name.as_str()).collect();
     let page = BookPage {
         c: &chrome,
@@ -207,6 +219,8 @@ fn show(
         text_most: TEXT_CHARS_MAX,
         can_add: count < ORDER_PASSENGERS_MAX,
         card_error: t.get("error.card"),
+        has_window,
+        has_wheelchair,
         trip,
         form,
         errors,
@@ -260,6 +274,8 @@ fn filled(app: &App, t: Text, trip: &Trip, fields: &Fields) -> BookForm {
             name: fields.get(&format!("p{n}-name")).to_owned(),
             kind: fields.get(&format!("p{n}-kind")).to_owned(),
             document: fields.get(&format!("p{n}-document")).to_owned(),
+            window: fields.get(&format!("p{n}-window")) == "1",
+            wheelchair: fields.get(&format!("p{n}-wheelchair")) == "1",
         })
         .collect();
     BookForm {
@@ -320,15 +336,15 @@ fn check(app: &App, t: Text, form: &mut BookForm, card: &str) -> Errors {
 }
 
 fn request_of(trip: &Trip, form: &BookForm, card: String) -> BookingRequest {
-    let line = |n: usize| LineRequest {
+    let line = |(n, p): (usize, &PassengerFields)| LineRequest {
         service: trip.service.to_string(),
         from: trip.from.clone(),
         to: trip.to.clone(),
         class: trip.class,
         passenger: u8::try_from(n).unwrap_or(u8::MAX),
         seat: form.seats.get(n).map(|(unit, _)| *unit),
-        wheelchair: false,
-        window: false,
+        wheelchair: p.wheelchair && n >= form.seats.len(),
+        window: p.window && n >= form.seats.len(),
     };
     let person = |(n, p): (usize, &PassengerFields)| PassengerRequest {
         name: p.name.clone(),
@@ -337,7 +353,7 @@ fn request_of(trip: &Trip, form: &BookForm, card: String) -> BookingRequest {
         contact: if n == 0 { form.contact.clone() } else { String::new() },
     };
     BookingRequest {
-        lines: (0..form.passengers.len()).map(line).collect(),
+        lines: form.passengers.iter().enumerate().map(line).collect(),
         passengers: form.passengers.iter().enumerate().map(person).collect(),
         card,
         pickup: Some(form.pickup.clone()),
@@ -385,6 +401,7 @@ pub async fn place(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
     };
     match placed {
         Ok(order) => {
+            crate::trace::about(&request, order.id);
             let reference = order.placed.reference;
             let now = app.desk.center.now();
             let mut response = see_other(&format!("/bookings/{reference}?new=1"));

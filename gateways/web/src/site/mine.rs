@@ -59,6 +59,7 @@ pub async fn open(app: web::Data<App>, request: HttpRequest, body: Form) -> Http
         };
         match opened {
             Ok(order) => {
+                crate::trace::about(&request, order.id);
                 let (reference, now) = (order.placed.reference, app.desk.center.now());
                 let mut response = see_other(&format!("/bookings/{reference}"));
                 let cookie = session::open_booking(&app.desk.secret, &request, reference, now);
@@ -273,6 +274,7 @@ pub async fn cancel(
     let Some(order) = opened(&app, &request, &path).await else {
         return page::problem(&app, &request, StatusCode::FORBIDDEN, "closed");
     };
+    crate::trace::about(&request, order.id);
     let cancelled = match crate::api::limited(&app, &request) {
         Ok(()) => app.desk.cancel(&order, fields.get("key")).await,
         Err(problem) => Err(problem),

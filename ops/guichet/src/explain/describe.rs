@@ -2,7 +2,7 @@
 
 use guichet_engine::event::{
     AccountKind, BankNumbers, BankStep, InventoryEvent, OrderEvent, PaymentEnd, Posting,
-    SettlementEvent, Side, TerminalEvent,
+    PostingKey, PostingKind, SettlementEvent, Side, TerminalEvent,
 };
 
 use crate::clock;
@@ -22,6 +22,19 @@ fn told(part: &'static str, text: String) -> Told {
 fn numbers(n: &BankNumbers) -> String {
     let de7: String = n.at.transmission().iter().map(|b| char::from(*b)).collect();
     format!("STAN {:06}, RRN {}, DE 7 {de7}", n.stan.0, n.rrn)
+}
+
+/// The name of a variant as plain words: `TwoStep` is "two step".
+fn plain(value: &impl std::fmt::Debug) -> String {
+    let mut out = String::new();
+    for letter in format!("{value:?}").chars() {
+        let starts_word = letter.is_ascii_uppercase();
+        if starts_word && out.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+            out.push(' ');
+        }
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
 }
 
 const fn message(step: BankStep) -> &'static str {
@@ -72,25 +85,26 @@ pub fn order(event: &OrderEvent) -> Told {
             ),
         ),
         E::LineEnded { line, why, .. } => {
-            told("order", format!("line {line}: ended without a ticket: {why:?}"))
+            told("order", format!("line {line}: ended without a ticket: {}", plain(why)))
         }
         E::ProviderAsked { line, op, .. } => {
-            told("provider", format!("line {line}: the provider is asked: {op:?}"))
+            told("provider", format!("line {line}: the provider is asked to {}", plain(op)))
         }
         E::ProviderDone { line, op, .. } => {
-            told("provider", format!("line {line}: the provider has done it: {op:?}"))
+            told("provider", format!("line {line}: the provider has done it: {}", plain(op)))
         }
-        E::ProviderRefused { line, op, code, .. } => {
-            told("provider", format!("line {line}: the provider refused {op:?} with code {code}"))
-        }
+        E::ProviderRefused { line, op, code, .. } => told(
+            "provider",
+            format!("line {line}: the provider refused to {} with code {code}", plain(op)),
+        ),
         E::ServiceDone { line, op, .. } => {
-            told("seat", format!("line {line}: the inventory has done it: {op:?}"))
+            told("seat", format!("line {line}: the inventory has done it: {}", plain(op)))
         }
         E::ProviderBooked { line, booking, .. } => {
             told("provider", format!("line {line}: the provider's booking is {booking}"))
         }
         E::ReleaseAsked { line, why, .. } => {
-            told("seat", format!("line {line}: the place is given back: {why:?}"))
+            told("seat", format!("line {line}: the place is given back: {}", plain(why)))
         }
         E::LineReleased { line, .. } => {
             told("seat", format!("line {line}: the place is free again"))
@@ -98,8 +112,9 @@ pub fn order(event: &OrderEvent) -> Told {
         E::PaymentStarted { payment, terminal, session, flow, amount, lines, .. } => told(
             "order",
             format!(
-                "payment {payment}: {amount} for {} line(s) at terminal {terminal}, session {session}, {flow:?}",
-                lines.len()
+                "payment {payment}: {amount} for {} line(s) at terminal {terminal}, session {session}, {}",
+                lines.len(),
+                plain(flow)
             ),
         ),
         E::HoldPinned { line, .. } => {
@@ -171,9 +186,10 @@ pub fn order(event: &OrderEvent) -> Told {
                 if proof.media_seen { "saw it" } else { "saw nothing" }
             ),
         ),
-        E::PrintFailed { line, print, fault } => {
-            told("print", format!("line {line}: print {print} surely did not happen: {fault:?}"))
-        }
+        E::PrintFailed { line, print, fault } => told(
+            "print",
+            format!("line {line}: print {print} surely did not happen: {}", plain(fault)),
+        ),
         E::PrintInDoubt { line, until, .. } => told(
             "print",
             format!(
@@ -192,7 +208,8 @@ pub fn order(event: &OrderEvent) -> Told {
         E::RefundAsked { refund, line, amount, numbers: n, why, .. } => told(
             "bank",
             format!(
-                "refund {refund}: {amount} for line {line} goes back ({why:?}): 0220, {}",
+                "refund {refund}: {amount} for line {line} goes back ({}): 0220, {}",
+                plain(why),
                 numbers(n)
             ),
         ),
@@ -247,11 +264,11 @@ pub fn inventory(event: &InventoryEvent) -> Told {
                 clock::at(*until)
             )
         }
-        E::Refused { why, .. } => format!("hold refused: {why:?}"),
+        E::Refused { why, .. } => format!("hold refused: {}", plain(why)),
         E::Pinned { .. } => "hold pinned".into(),
         E::Unpinned { until, .. } => format!("hold may expire again, at {}", clock::at(*until)),
         E::Confirmed { .. } => "sold".into(),
-        E::Released { why, .. } => format!("free again: {why:?}"),
+        E::Released { why, .. } => format!("free again: {}", plain(why)),
         E::Expired { .. } => "hold expired".into(),
         E::TombstoneDropped { .. } => "tombstone dropped".into(),
     };
@@ -268,7 +285,7 @@ pub fn terminal(event: &TerminalEvent) -> Told {
         E::Connected { version, .. } => format!("connected, protocol {version}"),
         E::Disconnected { .. } => "disconnected".into(),
         E::DeviceReported { device, state, supply, .. } => {
-            format!("device {device} reports state {state}, supply {supply}")
+            crate::operator::device_words(*device, *state, *supply)
         }
     };
     told("terminal", text)
@@ -299,7 +316,19 @@ pub fn posting(posting: &Posting) -> Told {
             format!("{side} {} {}", account(leg.account.kind), leg.amount)
         })
         .collect();
-    told("ledger", format!("{:?} {:?}: {}", posting.kind, posting.key, legs.join(", ")))
+    let kind = match posting.kind {
+        PostingKind::Pending => "pending",
+        PostingKind::Post => "posted",
+        PostingKind::Void => "voided",
+        PostingKind::Direct => "booked",
+    };
+    let what = match posting.key {
+        PostingKey::Payment(n) => format!("payment {n}"),
+        PostingKey::Issue(n) => format!("issue of line {n}"),
+        PostingKey::RefundDue(n) => format!("refund {n} owed"),
+        PostingKey::RefundDone(n) => format!("refund {n} paid"),
+    };
+    told("ledger", format!("{what} {kind}: {}", legs.join(", ")))
 }
 
 /// Describes a fact of settlement.
@@ -325,11 +354,24 @@ pub fn settlement(event: &SettlementEvent) -> Told {
             exceptions.len()
         ),
         E::ExceptionRaised { acquirer, date, exception, .. } => {
-            format!("acquirer {acquirer}: exception {:?} of {date}", exception.kind)
+            format!("acquirer {acquirer}: exception {} of {date}", plain(&exception.kind))
         }
         E::ExceptionEnded { acquirer, date, id, how, .. } => {
             format!("acquirer {acquirer}: exception {id} of {date} settled ({how})")
         }
     };
     told("settlement", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use guichet_engine::event::LineEnd;
+
+    use super::plain;
+
+    #[test]
+    fn names_of_variants_become_words() {
+        assert_eq!(plain(&LineEnd::ProviderRefused), "provider refused");
+        assert_eq!(plain(&LineEnd::Expired), "expired");
+    }
 }

@@ -3,13 +3,15 @@
 pub mod describe;
 mod select;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use guichet_engine::event::Event;
+use guichet_engine::event::{Event, SettlementEvent};
 use guichet_engine::ids::{OrderId, Reference, Rrn, TerminalId};
 use guichet_engine::time::Instant;
+use guichet_feeds::file::name as file_name;
 use guichet_journal::{BatchReader, DiskFiles, Entry, partitions};
 use serde::{Deserialize, Serialize};
 
@@ -87,16 +89,26 @@ pub fn timeline(data: &DataDir, subject: &str, wanted: &Wanted) -> Result<Timeli
         bail!("nothing in {} is known by {subject}", data.root().display());
     }
     let mut lines = Vec::new();
+    let mut closed = BTreeMap::new();
     walk(data, |partition, sequence, entry| {
         for event in &entry.events {
-            if let Some(told) = tell(event).filter(|_| found.covers(event)) {
+            if let Event::Settlement(SettlementEvent::BatchClosed {
+                operator,
+                acquirer,
+                date,
+                ..
+            }) = event
+            {
+                closed.insert(file_name(*operator, *acquirer, *date), entry.at);
+            }
+            if let Some(told) = tell(event).filter(|_| found.covers(event, entry.at)) {
                 let correlation = Some(entry.command.to_string());
                 lines.push(line(entry.at, Some((partition, sequence)), told, correlation));
             }
         }
     })?;
     wire_lines(data, &found, &mut lines)?;
-    file_lines(&data.settlement(), &found, &mut lines)?;
+    file_lines(&data.settlement(), &found, &closed, &mut lines)?;
     lines.sort_by_key(|l| l.at_us);
     let orders = found.orders.iter().map(ToString::to_string).collect();
     Ok(Timeline { subject: subject.to_owned(), orders, lines })
@@ -139,31 +151,50 @@ fn wire_lines(data: &DataDir, found: &select::Found, lines: &mut Vec<TimelineLin
             continue;
         }
         let arrow = if record.outbound { "→" } else { "←" };
-        let told = describe::Told { part: "wire", text: format!("{arrow} {}", record.masked) };
+        let told = describe::Told { part: "wire", text: format!("{arrow} {}", wire_text(&record)) };
         lines.push(line(Instant(record.at_us), None, told, record.correlation.clone()));
     }
     Ok(())
 }
 
+/// A message with its name, the blanks that fill its fields left out.
+fn wire_text(record: &crate::wire_log::WireLine) -> String {
+    let name = match record.mti.as_str() {
+        "0100" => "hold",
+        "0110" => "answer to the hold",
+        "0200" => "payment",
+        "0210" => "answer to the payment",
+        "0220" => "refund",
+        "0230" => "answer to the refund",
+        "0400" | "0420" | "0421" => "reversal",
+        "0410" | "0430" => "answer to the reversal",
+        _ => "message",
+    };
+    let fields: Vec<&str> = record.masked.split_whitespace().collect();
+    let fields = fields.strip_prefix(&[record.mti.as_str()]).unwrap_or(&fields).join(" ");
+    format!("{} {name}: {}", record.mti, fields)
+}
+
 /// The lines of settlement files that claim the money.
-fn file_lines(dir: &Path, found: &select::Found, lines: &mut Vec<TimelineLine>) -> Result<()> {
+fn file_lines(
+    dir: &Path,
+    found: &select::Found,
+    closed: &BTreeMap<String, Instant>,
+    lines: &mut Vec<TimelineLine>,
+) -> Result<()> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if !name.starts_with("settlement-") || !name.ends_with(".csv") {
-            continue;
-        }
+        // A file of no closed batch was put there by somebody else.
+        let Some(at) = closed.get(&name).copied() else { continue };
         let text = std::fs::read_to_string(&path)?;
-        let written =
-            std::fs::metadata(&path)?.modified()?.duration_since(std::time::UNIX_EPOCH)?;
         for (n, row) in text.lines().enumerate() {
             if row.starts_with("L,") && found.orders.iter().any(|o| row.contains(&o.to_string())) {
                 let told = describe::Told {
                     part: "settlement",
                     text: format!("{name} line {}: {row}", n + 1),
                 };
-                let at = Instant(i64::try_from(written.as_micros()).unwrap_or(i64::MAX));
                 lines.push(line(at, None, told, None));
             }
         }

@@ -1,9 +1,10 @@
 //! Which facts belong to what was asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guichet_engine::event::{Event, InventoryEvent, OrderEvent};
-use guichet_engine::ids::{CardTag, OrderId, Reference, Rrn, TerminalId};
+use guichet_engine::ids::{AcquirerId, CardTag, OrderId, Reference, Rrn, TerminalId};
+use guichet_engine::time::{BusinessDate, Instant};
 use guichet_journal::Entry;
 
 use crate::wire_log::WireLine;
@@ -30,23 +31,48 @@ pub struct Found {
     pub orders: BTreeSet<OrderId>,
     /// A terminal to tell about.
     pub terminal: Option<TerminalId>,
+    /// The batches that hold the orders' money.
+    pub batches: BTreeSet<(AcquirerId, BusinessDate)>,
+    /// When a terminal was busy with one of the orders; what its devices said then belongs to the story.
+    pub sessions: Vec<Session>,
+}
+
+/// A terminal's work on an order.
+#[derive(Clone, Debug)]
+pub struct Session {
+    terminal: TerminalId,
+    order: OrderId,
+    from: Instant,
+    until: Instant,
 }
 
 /// The first pass: which orders are meant.
 pub struct Finder {
     wanted: Wanted,
     found: Found,
+    acquirers: BTreeMap<OrderId, AcquirerId>,
+    batches: BTreeSet<(OrderId, BusinessDate)>,
+    sessions: Vec<Session>,
 }
 
 impl Finder {
     /// Looks for `wanted`.
     pub fn new(wanted: Wanted) -> Self {
-        Self { wanted, found: Found::default() }
+        Self {
+            wanted,
+            found: Found::default(),
+            acquirers: BTreeMap::new(),
+            batches: BTreeSet::new(),
+            sessions: Vec::new(),
+        }
     }
 
     /// Looks at an entry.
     pub fn see(&mut self, entry: &Entry) {
         for event in &entry.events {
+            if let Event::Order(order, event) = event {
+                self.note(*order, event, entry.at);
+            }
             match (&self.wanted, event) {
                 (Wanted::Order(id), Event::Order(order, _)) if id == order => {
                     self.found.orders.insert(*order);
@@ -83,8 +109,33 @@ impl Finder {
         }
     }
 
+    /// Keeps what leads from an order to its batches and to the devices that served it.
+    fn note(&mut self, order: OrderId, event: &OrderEvent, at: Instant) {
+        if let OrderEvent::Placed(placed) = event {
+            self.acquirers.insert(order, placed.card.acquirer);
+        }
+        if let OrderEvent::Completed { date, .. } | OrderEvent::Refunded { date, .. } = event {
+            self.batches.insert((order, *date));
+        }
+        if let OrderEvent::PaymentStarted { terminal, .. } = event {
+            self.sessions.push(Session { terminal: *terminal, order, from: at, until: at });
+        }
+        for session in self.sessions.iter_mut().filter(|s| s.order == order) {
+            session.until = session.until.max(at);
+        }
+    }
+
     /// What was found.
-    pub fn found(self) -> Found {
+    pub fn found(mut self) -> Found {
+        let meant = &self.found.orders;
+        self.found.batches = self
+            .batches
+            .iter()
+            .filter(|(order, _)| meant.contains(order))
+            .filter_map(|(order, date)| Some((*self.acquirers.get(order)?, *date)))
+            .collect();
+        self.sessions.retain(|s| meant.contains(&s.order));
+        self.found.sessions = self.sessions;
         self.found
     }
 }
@@ -106,28 +157,39 @@ impl Found {
     }
 
     /// Whether a fact belongs to the timeline.
-    pub fn covers(&self, event: &Event) -> bool {
+    pub fn covers(&self, event: &Event, at: Instant) -> bool {
         match event {
             Event::Order(order, _) => self.orders.contains(order),
             Event::Ledger(posting) => self.orders.contains(&posting.order),
-            Event::Terminal(terminal, _) => self.terminal == Some(*terminal),
+            Event::Terminal(terminal, _) => {
+                self.terminal == Some(*terminal)
+                    || self
+                        .sessions
+                        .iter()
+                        .any(|s| s.terminal == *terminal && (s.from..=s.until).contains(&at))
+            }
             Event::Inventory(_, event) => {
                 inventory_order(event).is_some_and(|o| self.orders.contains(&o))
             }
             Event::Settlement(event) => {
                 use guichet_engine::event::SettlementEvent as S;
                 match event {
-                    S::Reconciled { exceptions, .. } => {
-                        exceptions.iter().any(|e| e.order.is_some_and(|o| self.orders.contains(&o)))
+                    S::Reconciled { acquirer, date, exceptions, .. } => {
+                        self.batches.contains(&(*acquirer, *date))
+                            || exceptions
+                                .iter()
+                                .any(|e| e.order.is_some_and(|o| self.orders.contains(&o)))
                     }
                     S::ExceptionRaised { exception, .. } => {
                         exception.order.is_some_and(|o| self.orders.contains(&o))
                     }
-                    S::CutOver { .. }
-                    | S::BatchOpened { .. }
-                    | S::PartitionPassed { .. }
-                    | S::BatchClosed { .. }
-                    | S::ExceptionEnded { .. } => false,
+                    S::BatchOpened { acquirer, date, .. }
+                    | S::BatchClosed { acquirer, date, .. } => {
+                        self.batches.contains(&(*acquirer, *date))
+                    }
+                    S::CutOver { .. } | S::PartitionPassed { .. } | S::ExceptionEnded { .. } => {
+                        false
+                    }
                 }
             }
             Event::Answered(_)
