@@ -262,3 +262,39 @@ fn a_message_shows_nothing_secret() {
         assert!(shown.contains("620000******0005"), "{shown}");
     }
 }
+
+#[test]
+fn every_cut_and_every_flipped_bit_of_every_transaction_is_an_error_or_says_what_it_is() {
+    for dialect in both() {
+        let mut values = values();
+        values
+            .set("auth_code", "A1B2C3")
+            .set_bytes("pin_block", &[0x2A; 8])
+            .set("reason", dialect.reason("timeout").expect("reason"))
+            .set("original.mti", "0100")
+            .set("original.stan", "000100")
+            .set("original.transmission", "0315023001")
+            .set("original.local_date", "0315");
+        let kinds: Vec<String> = dialect.transactions().map(str::to_string).collect();
+        for kind in kinds {
+            let request = dialect.compose(&kind, &values).expect(&kind);
+            let answer = dialect.answer_to(&request).expect(&kind).with(39, "00");
+            for message in [request, answer] {
+                let unsigned = dialect.pack_unsigned(&message).expect(&kind);
+                let body = unsigned.seal(b"\x01\x02\x03\x04ABCD");
+                for cut in 0..body.len() {
+                    let error = dialect.unpack(&body[..cut]).expect_err(&kind);
+                    assert!(error.offset <= cut, "{} {kind} cut at {cut}: {error}", dialect.name());
+                }
+                for bit in 0..body.len() * 8 {
+                    let mut flipped = body.to_vec();
+                    flipped[bit / 8] ^= 1 << (bit % 8);
+                    let Ok(read) = dialect.unpack(&flipped) else { continue };
+                    let packed = dialect.pack(&read).expect("what decodes can be encoded");
+                    let same = packed.eq_ignore_ascii_case(&flipped);
+                    assert!(same, "{} {kind} bit {bit}: {read:?}", dialect.name());
+                }
+            }
+        }
+    }
+}

@@ -290,3 +290,42 @@ def check_network_cut_between_pin_and_ticket(place):
     finally:
         if world.process.alive():
             world.process.kill()
+
+
+def check_stray_approval(place):
+    """an approval that no order asked for: journaled as the bank's exception, shown, and kept over a restart"""
+    data = place / "data"
+    with World(data) as world:
+        rrn = call(f"{world.at['bank']}/stray", {"amount_minor": 4200})["rrn"]
+
+        def told():
+            status = json.loads(command("operator", "status", "--data", str(data), "--json").stdout)
+            return status["exceptions"]
+
+        [exception] = until(told, "the exception is shown")
+        text = json.dumps(exception)
+        assert exception["kind"] == "UNMATCHED-APPROVAL" and rrn in text and "42" in text, exception
+        card = world.card()
+        assert world.terminal().purchase(card, world.book(card))["screen"] in ("done", "idle")
+        assert len(told()) == 1, told()
+    with World(data) as world:
+        assert [e["kind"] for e in told()] == ["UNMATCHED-APPROVAL"], told()
+
+
+def check_seats_after_restart(place):
+    """what our inventory and the provider gave out is still gone from the offers after a restart of the center"""
+    data = place / "data"
+
+    def left(world, services):
+        found = {j["service"]: j for j in world.journeys() if j["service"] in services}
+        return {s: {c["class"]: c["seats_left"] for c in found[s]["classes"]} for s in services}
+
+    with World(data) as world:
+        journeys = world.journeys()[:6]
+        services = [j["service"] for j in journeys]
+        before = left(world, services)
+        taken = [world.book(world.card(), journey=j)["lines"][0]["class"] for j in journeys]
+        wanted = {s: {**before[s], c: before[s][c] - 1} for s, c in zip(services, taken)}
+        until(lambda: left(world, services) == wanted, f"one place less each: {wanted}")
+    with World(data) as world:
+        until(lambda: left(world, services) == wanted, f"the same places gone: {wanted}")

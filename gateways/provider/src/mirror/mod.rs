@@ -130,6 +130,7 @@ impl Mirror {
         let (Some(follower), Some(timetable)) = (&mut state.follower, &state.timetable) else {
             return Taking::Gap;
         };
+        let next = follower.sequence().saturating_add(1);
         for delta in changes.deltas.iter().take(DELTAS_MAX) {
             match follower.judge(&changes.epoch, delta.first, delta.last, delta.prev) {
                 Step::Ignore => {}
@@ -153,10 +154,8 @@ impl Mirror {
         state.heard_us = Timestamp::now().as_microsecond();
         match follower.judge_beat(&changes.epoch, changes.sequence) {
             Step::Apply | Step::Ignore => Taking::InStep,
-            // The provider gives a limited number at once: with none given, one is lost.
-            Step::Gap if !changes.deltas.is_empty() && follower.sequence() < changes.sequence => {
-                Taking::More
-            }
+            // The provider gives a limited number at once: with none given that is new, one is lost.
+            Step::Gap if (next..changes.sequence).contains(&follower.sequence()) => Taking::More,
             Step::Gap => {
                 state.in_step = false;
                 Taking::Gap

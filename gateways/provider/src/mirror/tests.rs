@@ -175,6 +175,9 @@ fn a_lost_tail_is_noticed_by_the_heartbeat() {
     let beat = |sequence| changes(json!({ "epoch": "e", "sequence": sequence, "deltas": [] }));
     assert_eq!(mirror.take(&beat(100)), Taking::InStep);
     assert_eq!(mirror.take(&beat(101)), Taking::Gap);
+    let mirror = self::mirror();
+    let old = json!({ "epoch": "e", "sequence": 101, "deltas": [unit_delta(99, 0, &[])] });
+    assert_eq!(mirror.take(&changes(old)), Taking::Gap, "nothing new: asking again would not end");
 }
 
 #[test]
