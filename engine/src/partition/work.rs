@@ -177,3 +177,31 @@ fn evolve(service: &mut Option<Service>, id: ServiceId, event: &InventoryEvent) 
         service.evolve(event);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Posting, PostingKey, PostingKind};
+    use crate::ids::{AcquirerId, OperatorId, PaymentNo};
+    use crate::money::{Currency, Money};
+
+    #[test]
+    fn a_decision_with_an_unbalanced_posting_is_none() {
+        let partition = Partition::new(PartitionId(0), 1);
+        let amount = Money::new(500, Currency::CNY).expect("small");
+        let mut legs = ledger::payment_legs(OperatorId(1), AcquirerId(2), amount);
+        for (kept, sound) in [(2, true), (1, false)] {
+            legs.truncate(kept);
+            let posting = Posting {
+                order: OrderId::new(Slot::new(1), 1),
+                key: PostingKey::Payment(PaymentNo(0)),
+                kind: PostingKind::Direct,
+                date: None,
+                legs: legs.clone(),
+            };
+            let mut work = Work::new(&partition, Instant(0));
+            work.push(Event::Ledger(posting));
+            assert_eq!(work.finish().is_ok(), sound, "{kept} legs");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod books;
 mod desk;
+mod guards;
 mod partitions;
 mod random;
 mod sagas;
