@@ -36,6 +36,11 @@ pub enum Ask {
         /// The number; it crosses this socket only.
         pan: String,
     },
+    /// What a gate says of a ticket's code.
+    Verify {
+        /// The code's bytes, hexadecimal.
+        code: String,
+    },
     /// An operator's command.
     Operator(crate::operator::Request),
 }
@@ -63,6 +68,8 @@ pub enum Answer {
         /// 32 digits.
         tag: String,
     },
+    /// What the gate says.
+    Verified(crate::gate::Verdict),
     /// What an operator's command did.
     Operator(crate::operator::Reply),
     /// It did not work.
@@ -166,6 +173,7 @@ async fn answer(center: &Center, asked: Ask) -> Result<Answer> {
                 .context("that is no card number")?;
             Ok(Answer::Tag { tag: hex::encode(identity.tag.0) })
         }
+        Ask::Verify { code } => Ok(Answer::Verified(crate::gate::verdict(&center.vault, &code)?)),
         Ask::Operator(request) => {
             Ok(Answer::Operator(crate::operator::answer(center, request).await?))
         }

@@ -36,7 +36,11 @@ use clap::{Args, Parser, Subcommand};
     version,
     about,
     max_term_width = 100,
-    after_help = "Begin with `guichet up --sandbox` and open the page it names."
+    after_help = "\
+Exit codes: 0 done; 1 not done, the reason on standard error (audit: a rule is broken; verify-ticket: the gate stays
+shut); 2 the command line is not understood.
+
+Begin with `guichet up --sandbox` and open the page it names."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -215,7 +219,7 @@ struct Settle {
 struct VerifyTicket {
     /// The code's bytes, hexadecimal, as a scanner gives them.
     code: String,
-    /// Where the data lies (of a center that does not run just now).
+    /// Where the data lies.
     #[arg(long, default_value = "data", env = "GUICHET_DATA")]
     data: PathBuf,
     /// JSON instead of text.
@@ -286,7 +290,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Explain(e) => on_system(async |_| explain_command(e).await)?,
         Verb::Settle(s) => on_system(async |runtime| settle_command(s, runtime).await)?,
         Verb::Operator(verb) => on_system(async |_| operator::run(verb).await)?,
-        Verb::VerifyTicket(v) => return gate::verify(&v.data, &v.code, v.json),
+        Verb::VerifyTicket(v) => {
+            return on_system(async |_| gate::verify(&v.data, &v.code, v.json).await);
+        }
         Verb::Audit(a) => return audit::run(&a.data, a.drained, a.json),
     }
     Ok(ExitCode::SUCCESS)

@@ -25,3 +25,11 @@ def check_kiosk(place):
         card = world.card()
         world.book(card)
         _node("kiosk.mjs", terminal["screen"], terminal["devices"], card["track2"], card["pin"])
+
+
+def check_sandbox(place):
+    """every button of the sandbox page, pressed in a browser, up to a ticket and a receipt as pictures"""
+    with World(place / "data") as world:
+        card = world.card()
+        world.book(card)
+        _node("sandbox.mjs", world.at["page"], card["pin"])

@@ -23,7 +23,7 @@ const money = (minor, currency, decimals = 2) => (minor === null || minor === un
 const CURRENCY = { 156: ["CNY", 2], 978: ["EUR", 2], 392: ["JPY", 0], 840: ["USD", 2], 414: ["KWD", 3] };
 const inCurrency = (minor, numeric) => { const [c, d] = CURRENCY[numeric] || ["", 2]; return money(minor, c, d); };
 
-// What the switches say to the twins; the bank's and provider's rules stay until they are cleared.
+// What the switches say to the twins, the same words as the twins list them in; on until pressed again or used up.
 const OUTSIDE = [
   ["Bank slow (5 s)", "bank", { kind: "delay", ms: 5000 }],
   ["Bank drops answers", "bank", { kind: "drop_answer" }],
@@ -32,13 +32,16 @@ const OUTSIDE = [
   ["Provider slow (5 s)", "provider", { kind: "delay", ms: 5000, count: 0 }],
   ["Provider drops answers", "provider", { kind: "drop_answer", count: 0 }],
 ];
+const MEND = { bank: (kind) => ({ clear: true, kind }), provider: () => ({ kind: "clear" }) };
+const LISTS = { bank: "bank/faults", provider: "provider/fault" };
 const DEVICE = [
-  ["Jam the next ticket", { device: "ticket-printer", fault: "jam" }],
-  ["Ticket paper out", { device: "ticket-printer", fault: "paper-out" }],
-  ["Ticket not taken", { device: "ticket-printer", fault: "not-taken" }],
-  ["Receipt paper out", { device: "receipt-printer", fault: "paper-out" }],
-  ["Bad swipe", { device: "card-reader", fault: "bad-read" }],
+  ["Jam the next ticket", "ticket-printer", "jam"],
+  ["Ticket paper out", "ticket-printer", "paper-out"],
+  ["Ticket not taken", "ticket-printer", "not-taken"],
+  ["Receipt paper out", "receipt-printer", "paper-out"],
+  ["Bad swipe", "card-reader", "bad-read"],
 ];
+const STOPS = { jammed: "a ticket is jammed", paper_out: "the roll is empty", cutter: "the cutter is stuck" };
 let at, chosen;
 
 function links() {
@@ -53,7 +56,7 @@ function terminal(t) {
   const glass = make("div", { class: "glass" }, frame);
   new ResizeObserver(() => { frame.style.transform = "scale(" + glass.clientWidth / 1080 + ")"; }).observe(glass);
   const key = (k, label, cls) => make("button", { class: cls, "aria-label": "PIN pad key " + label, onclick: doing("pressed " + label, () => call("devices/" + t.id + "/pin-pad/key", { key: k })) }, label);
-  const cut = make("button", { "aria-pressed": "false", onclick: async () => {
+  const cut = make("button", { class: "cut", "aria-pressed": "false", onclick: async () => {
     const on = cut.getAttribute("aria-pressed") !== "true";
     await doing(on ? "network of terminal " + t.id + " cut" : "network of terminal " + t.id + " mended", () => call("wire/" + t.id, { cut: on }))();
     cut.setAttribute("aria-pressed", on);
@@ -62,38 +65,75 @@ function terminal(t) {
     make("h3", {}, "Terminal " + t.id, make("small", {}, t.place_name)),
     glass,
     make("div", { class: "side" },
-      make("div", {}, make("h4", {}, "Card reader"), make("button", { class: "go", onclick: () => swipe(t.id) }, "Swipe the chosen card")),
+      make("div", {}, make("h4", {}, "Card reader"), make("button", { class: "go", onclick: () => swipe(t.id) }, "Swipe the card")),
       make("div", {}, make("h4", {}, "PIN pad"), make("div", { class: "pad" }, make("output", {}, ""),
         make("div", { class: "keys" }, ...["1", "2", "3", "4", "5", "6", "7", "8", "9"].map((k) => key(k, k)), key("cancel", "Cancel", "cancel"), key("0", "0"), key("enter", "Enter", "enter"), key("clear", "Clear", "clear")))),
       make("div", {}, make("h4", {}, "Exit"), make("button", { onclick: doing("took the ticket", () => call("devices/" + t.id + "/paper/take", {})) }, "Take the ticket")),
       make("div", {}, make("h4", {}, "Break something"), make("div", { class: "switches" },
-        ...DEVICE.map(([text, rule]) => make("button", { onclick: doing(text + " at terminal " + t.id, () => call("devices/" + t.id + "/fault", rule)) }, text)), cut,
-        make("button", { onclick: doing("devices of terminal " + t.id + " repaired", () => call("devices/" + t.id + "/faults/clear", {})) }, "Repair the devices"))),
-      make("div", {}, make("h4", {}, "Paper"), make("div", { class: "papers" }))));
+        ...DEVICE.map(([text, device, fault]) => make("button", { "aria-pressed": "false", "data-device": device, "data-fault": fault, onclick: doing(text + " at terminal " + t.id, () => call("devices/" + t.id + "/fault", { device, fault })) }, text)), cut,
+        make("button", { class: "go", onclick: doing("devices of terminal " + t.id + " repaired", () => call("devices/" + t.id + "/faults/clear", {})) }, "Repair the devices")),
+        make("p", { class: "trouble", role: "status" }))),
+    make("div", { class: "paper" }, make("h4", {}, "Paper, newest first"), make("div", { class: "papers" })));
 }
 
-async function swipe(id, card = chosen) {
-  if (!card) return say("choose a card below first", true);
-  await doing("swiped " + card.pan_masked + " at terminal " + id, () => call("devices/" + id + "/swipe", { track2: card.track2 }))();
+async function swipe(id) {
+  if (!chosen) return say("choose a card first", true);
+  await doing("swiped " + chosen.pan_masked + " at terminal " + id, () => call("devices/" + id + "/swipe", { track2: chosen.track2 }))();
 }
 
 function outside() {
-  const buttons = OUTSIDE.map(([text, who, rule]) => make("button", { onclick: doing(text, () => call(who + "/fault", rule)) }, text));
-  buttons.push(make("button", { class: "go", onclick: doing("bank and provider are well again", async () => {
-    await call("bank/fault", { clear: true });
-    await call("provider/fault", { kind: "clear" });
-  }) }, "Mend both"));
+  const buttons = OUTSIDE.map(([text, who, rule]) => {
+    const button = make("button", { "aria-pressed": "false", "data-who": who, "data-kind": rule.kind, onclick: async () => {
+      const on = button.getAttribute("aria-pressed") === "true";
+      await doing(text + (on ? ": mended" : ""), () => call(who + "/fault", on ? MEND[who](rule.kind) : rule))();
+      await switches();
+    } }, text);
+    return button;
+  });
+  buttons.push(make("button", { class: "go", onclick: async () => {
+    await doing("bank and provider are well again", async () => {
+      await call("bank/fault", { clear: true });
+      await call("provider/fault", { kind: "clear" });
+    })();
+    await switches();
+  } }, "Mend both"));
   $("#outside").replaceChildren(...buttons);
 }
 
+// A switch shows what its twin says, whoever pressed it.
+async function switches() {
+  for (const who of Object.keys(LISTS)) {
+    const answer = await call(LISTS[who]);
+    const kinds = new Set((Array.isArray(answer) ? answer : answer.faults || answer.rules || []).map((f) => f.kind || (f.fault && f.fault.kind)));
+    for (const b of document.querySelectorAll("[data-who=" + who + "]")) b.setAttribute("aria-pressed", kinds.has(b.dataset.kind));
+  }
+  const { cut } = await call("where");
+  for (const t of at.terminals) $("#t" + t.id + " .cut").setAttribute("aria-pressed", Boolean(cut[t.id]));
+}
+
+function choose(card) {
+  chosen = card;
+  $("#card").value = card.pan;
+  $("#card-says").replaceChildren("PIN ", make("code", {}, card.pin), " · " + card.description.en);
+}
+
+let cards_drawn = "";
+const quiet = (f) => f.catch(() => {});
 async function cards() {
-  const { cards } = await call("bank/cards");
-  chosen = chosen || cards[0];
-  $("#cards tbody").replaceChildren(...cards.map((c) => make("tr", {},
+  const { cards: list } = await call("bank/cards");
+  const drawn = JSON.stringify([list, chosen && chosen.pan]);
+  if (chosen && drawn === cards_drawn) return;
+  if (!chosen) {
+    $("#card").replaceChildren(...list.map((c) => make("option", { value: c.pan }, c.pan.replace(/(.{4})(?=.)/g, "$1 "))));
+    $("#card").addEventListener("change", () => choose(list.find((c) => c.pan === $("#card").value)));
+    choose(list[0]);
+  }
+  cards_drawn = JSON.stringify([list, chosen.pan]);
+  $("#cards tbody").replaceChildren(...list.map((c) => make("tr", {},
     make("td", {}, make("code", {}, c.pan.replace(/(.{4})(?=.)/g, "$1 "))), make("td", {}, make("code", {}, c.pin)),
     make("td", { class: "wrap" }, c.description.en, make("br"), make("span", { lang: "zh" }, c.description.zh)),
     make("td", { class: "n" }, inCurrency(c.balance_minor, c.currency)), make("td", { class: "n" }, inCurrency(c.held_minor, c.currency)),
-    make("td", {}, ...at.terminals.map((t) => make("button", { "aria-label": "Swipe " + c.pan_masked + " at terminal " + t.id, onclick: () => { chosen = c; swipe(t.id, c); } }, "at " + t.id))))));
+    make("td", {}, make("button", { "aria-label": "Take card " + c.pan_masked, "aria-pressed": String(c.pan === chosen.pan), onclick: () => { choose(c); say("card " + c.pan_masked + " is in your hand"); cards_drawn = ""; quiet(cards()); } }, "Take")))));
 }
 
 async function books() {
@@ -120,12 +160,16 @@ async function pad(t) {
   const state = await call("devices/" + t.id + "/state");
   const p = state["pin-pad"];
   const lines = [p.display || p.text || ""].flat().filter(Boolean);
+  for (const b of document.querySelectorAll("#t" + t.id + " [data-fault]")) {
+    b.setAttribute("aria-pressed", (state[b.dataset.device].faults || []).some((f) => f.fault === b.dataset.fault));
+  }
+  $("#t" + t.id + " .trouble").textContent = ["ticket-printer", "receipt-printer"].flatMap((d) =>
+    Object.entries(state[d].stops || {}).filter(([, on]) => on).map(([what]) => d.replace("-", " ") + ": " + STOPS[what] + " — repair the devices")).join("; ");
   $("#t" + t.id + " .pad output").textContent = lines.join("\n") + (p.digits ? " " + "•".repeat(p.digits) : "");
 }
 
 async function look() {
-  const quiet = (f) => f.catch(() => {});
-  await Promise.all(at.terminals.flatMap((t) => [quiet(papers(t)), quiet(pad(t))]).concat([quiet(books()), quiet(cards())]));
+  await Promise.all(at.terminals.flatMap((t) => [quiet(papers(t)), quiet(pad(t))]).concat([quiet(books()), quiet(cards()), quiet(switches())]));
   setTimeout(look, 1500);
 }
 
