@@ -103,8 +103,12 @@ impl Journal for SegmentJournal {
             }
         }
         let mut last = after;
-        while let Some(record) = reader.next_record()? {
-            let sequence = record.sequence;
+        // The log knows its end: no need to search the rest of the segment for it once more.
+        while last.sequence + 1 < self.log.next_sequence() {
+            let sequence = last.sequence + 1;
+            let Some(record) = reader.next_record()? else {
+                return Err(LogError::Missing { dir: self.log.dir().to_owned(), sequence }.into());
+            };
             let batch = decode_batch(&record.payload)
                 .map_err(|source| JournalFault::Form { sequence, source })?;
             each(sequence, batch);
@@ -275,5 +279,64 @@ impl Journal for MemoryJournal {
             return Err(JournalFault::Injected);
         }
         Ok(numbered(sequence))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guichet_engine::command::{Principal, Role};
+    use guichet_engine::event::Event;
+    use guichet_engine::ids::CommandId;
+    use guichet_engine::time::Instant;
+    use guichet_journal::Entry;
+
+    use super::*;
+
+    fn batch(n: u64) -> Batch {
+        let events = (0..40).map(|k| Event::Received { from: PartitionId(1), n: n * 100 + k });
+        let principal = Principal { role: Role::System, id: 0 };
+        let (command, at) = (CommandId(n.into()), Instant(0));
+        let entry = Entry { command, at, principal, second: None, events: events.collect() };
+        Batch { entries: vec![entry] }
+    }
+
+    type Replayed = (Option<Position>, Vec<(u64, Batch)>);
+
+    fn replayed(journal: &mut dyn Journal, after: Position) -> Replayed {
+        let mut given = Vec::new();
+        let last = journal.replay(after, &mut |sequence, batch| given.push((sequence, batch)));
+        (last.expect("readable"), given)
+    }
+
+    #[test]
+    fn a_journal_is_replayed_from_any_of_its_records_and_from_no_other() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let options = LogOptions { segment_bytes: 4096, ..LogOptions::default() };
+        let store = MemoryStore::new(1);
+        let open = || open_segments(dir.path(), 1, &options).expect("opens");
+        for disk in [true, false] {
+            let journals = || if disk { open() } else { store.journals() };
+            let mut positions = vec![Position::default()];
+            let mut written = journals();
+            for n in 1..=60 {
+                positions.push(written[0].append(&batch(n)).expect("appends"));
+            }
+            drop(written);
+            let mut journal = journals();
+            let last = positions.last().copied();
+            for position in &positions {
+                let later: Vec<_> = (position.sequence + 1..=60).map(|n| (n, batch(n))).collect();
+                assert_eq!(replayed(&mut *journal[0], *position), (last, later), "{position:?}");
+                let mut other = *position;
+                other.head[31] ^= 1;
+                if position.sequence > 0 {
+                    assert_eq!(replayed(&mut *journal[0], other), (None, vec![]));
+                }
+            }
+            let ahead = Position { sequence: 61, ..positions[60] };
+            assert_eq!(replayed(&mut *journal[0], ahead), (None, vec![]));
+        }
+        let segments = std::fs::read_dir(log_dir(dir.path(), 0)).expect("listed").count();
+        assert!(segments > 3, "the records lie in several segments: {segments}");
     }
 }

@@ -65,6 +65,7 @@ fn about(event: &OrderEvent) -> About {
         | OrderEvent::BankInDoubt { payment, .. }
         | OrderEvent::ReversalAsked { payment, .. }
         | OrderEvent::Reversed { payment, .. }
+        | OrderEvent::StaleAnswer { payment, .. }
         | OrderEvent::PaymentEnded { payment, .. } => About::Payment(*payment),
         OrderEvent::RefundAsked { .. }
         | OrderEvent::Refunded { .. }
@@ -88,7 +89,6 @@ fn about(event: &OrderEvent) -> About {
         | OrderEvent::ReceiptTold { .. }
         | OrderEvent::ReceiptReported { .. }
         | OrderEvent::CancelAsked
-        | OrderEvent::StaleAnswer { .. }
         | OrderEvent::Parked { .. }
         | OrderEvent::Unparked
         | OrderEvent::Closed => About::Order,
@@ -340,6 +340,10 @@ impl Order {
             }
             OrderEvent::Reversed { step, .. } => payment.reversed(*step),
             OrderEvent::PaymentEnded { why, .. } => payment.end(*why),
+            OrderEvent::StaleAnswer { step, approved, .. } => {
+                payment.answered_late(*step, *approved);
+                Ok(())
+            }
             _ => Ok(()),
         };
         let named = outcome.map_err(|(rule, detail)| (rule, format!("payment {number}: {detail}")));
@@ -442,6 +446,9 @@ impl Order {
         let subject = id.to_string();
         for (number, payment) in &self.payments {
             payment.finish(&subject, *number, self.closed, out);
+            if !named {
+                payment.finish_late(&subject, *number, out);
+            }
             if payment.charged() {
                 self.finish_charge(id, *number, payment, books, out);
                 for line in &payment.lines {

@@ -1,6 +1,6 @@
 //! One payment of an order, by its facts alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use guichet_engine::event::{BankNumbers, BankStep, Flow, PaymentEnd};
 use guichet_engine::ids::{AcquirerId, LineNo, PaymentNo};
@@ -38,6 +38,8 @@ pub(crate) struct Payment {
     steps: BTreeMap<BankStep, (Step, BankNumbers)>,
     last_try: u8,
     ended: Option<PaymentEnd>,
+    /// Steps that the bank agreed to when nobody waited any more.
+    agreed_late: BTreeSet<BankStep>,
 }
 
 impl Payment {
@@ -58,6 +60,7 @@ impl Payment {
             steps: BTreeMap::new(),
             last_try: 0,
             ended: None,
+            agreed_late: BTreeSet::new(),
         }
     }
 
@@ -152,6 +155,23 @@ impl Payment {
             return Err((Rule::BankLeftInDoubt, "ended twice, or though it is charged".to_owned()));
         }
         Ok(())
+    }
+
+    /// Takes in an answer that came when nobody waited for it.
+    pub fn answered_late(&mut self, step: BankStep, approved: bool) {
+        if approved {
+            self.agreed_late.insert(step);
+        }
+    }
+
+    /// What the bank agreed to late is reversed; where it is not, an exception has to name the order.
+    pub fn finish_late(&self, subject: &str, number: PaymentNo, out: &mut Findings) {
+        let covered = |step| matches!(self.step(step), Some(Step::Reversing | Step::Reversed));
+        for step in self.agreed_late.iter().filter(|step| !covered(**step)) {
+            let subject = format!("{subject} payment {number} {step:?}");
+            let detail = "approved late, neither reversed nor an exception";
+            out.violation(Rule::BankLeftInDoubt, self.since, subject, detail);
+        }
     }
 
     /// Lists what the bank may still hold or have taken.

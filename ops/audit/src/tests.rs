@@ -457,6 +457,11 @@ fn a_payment_in_doubt_is_open_until_it_is_reversed() {
     events.push(posting(ORDER, PostingKind::Void, 105, None));
     let report = judge(vec![(0, events.clone())], true);
     assert_eq!(report.violations, Vec::new());
+    // Agreed to late, and reversed all the same.
+    let (payment, step, approved) = (PAYMENT, authorization, true);
+    let late = facts(ORDER, [OrderEvent::StaleAnswer { payment, step, approved }]);
+    let heard = events.iter().cloned().chain(late).collect();
+    assert_eq!(judge(vec![(0, heard)], true).violations, Vec::new());
     // A reversal that names another message reverses nothing.
     let wrong = reversal(completion, numbers(100, "300100000001"), 102);
     for event in &mut events {
@@ -467,6 +472,40 @@ fn a_payment_in_doubt_is_open_until_it_is_reversed() {
         }
     }
     assert_eq!(rules(&judge(vec![(0, events)], true)), BTreeSet::from([Rule::BankLeftInDoubt]));
+}
+
+#[test]
+fn a_late_approval_that_nothing_reverses_needs_an_exception() {
+    let mut events = paid(ORDER, 1, 100, "300100000001");
+    let authorized =
+        |event: &Event| order_fact(event, |f| matches!(f, OrderEvent::Authorized { .. }));
+    let asked = events.iter().position(authorized).expect("two steps");
+    events.truncate(asked);
+    let (payment, step) = (PAYMENT, BankStep::Authorization);
+    let why = PaymentEnd::Declined(ResponseCode(*b"05"));
+    events.extend(facts(ORDER, [OrderEvent::PaymentEnded { payment, why }]));
+    events.push(posting(ORDER, PostingKind::Void, 105, None));
+    let with = |approved, raised: bool| {
+        let mut events = events.clone();
+        events.extend(facts(ORDER, [OrderEvent::StaleAnswer { payment, step, approved }]));
+        let exception = ExceptionRaised {
+            id: 1,
+            kind: ExceptionKind::UnmatchedApproval,
+            order: Some(ORDER),
+            rrn: Rrn(*b"300100000001"),
+            ours: None,
+            theirs: Some(money(105)),
+            owner: 1,
+            since: Instant(1),
+        };
+        let (operator, acquirer, date) = (OPERATOR, ACQUIRER, TODAY);
+        let raise = SettlementEvent::ExceptionRaised { operator, acquirer, date, exception };
+        events.extend(raised.then(|| Event::Settlement(raise)));
+        rules(&judge(vec![(0, events)], false))
+    };
+    assert_eq!(with(false, false), BTreeSet::new());
+    assert_eq!(with(true, true), BTreeSet::new());
+    assert_eq!(with(true, false), BTreeSet::from([Rule::BankLeftInDoubt]));
 }
 
 #[test]

@@ -194,8 +194,9 @@ def check_center(place):
         while True:
             before = world.counts()
             world.start_center(crash_at)
-            key, journey = f"crash-{crash_at:04}-{time.time_ns()}", next(iter(world.journeys()), None)
+            key, journey = f"crash-{crash_at:04}-{time.time_ns()}", None
             try:
+                journey = next(iter(world.journeys()), None)
                 world.linked()
                 order = world.book(card, key=key, journey=journey)
                 world.attempt(card, order)
