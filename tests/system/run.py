@@ -1,7 +1,6 @@
 """Runs the whole-system suites one after another and counts. Each suite is a module with functions named check_*."""
 
 import importlib
-import os
 import pathlib
 import shutil
 import sys
@@ -9,14 +8,13 @@ import tempfile
 import time
 import traceback
 
-SUITES = ["demo", "faults", "settlement", "operator", "secrets", "judges", "browser"]
-LONG = ["crash"]
+SUITES = ["demo", "faults", "settlement", "operator", "secrets", "judges", "crash", "browser"]
 
 
 def main():
     here = pathlib.Path(__file__).parent
     sys.path.insert(0, str(here))
-    wanted = sys.argv[1:] or SUITES + (LONG if os.environ.get("GUICHET_LONG") == "1" else [])
+    wanted = sys.argv[1:] or SUITES
     passed, failed = 0, []
     for name in wanted:
         suite, _, only = name.partition(":")

@@ -12,9 +12,7 @@ use guichet_actors::{
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
 use guichet_engine::command::{Body, Command, Principal, Role};
-use guichet_engine::ids::{
-    AcquirerId, CommandId, OperatorId, ProviderId, Rrn, Stan, TerminalId,
-};
+use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, ProviderId, Rrn, Stan, TerminalId};
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::BusinessDate;
 use guichet_feeds::store::FileStore;
@@ -37,6 +35,7 @@ use tokio::runtime::Handle;
 
 use crate::config::{Acquirer, Config};
 use crate::data::DataDir;
+use crate::rehearse::CrashPoint;
 use crate::wire_log::WireLog;
 
 /// How long a stop waits for bank links to sign off.
@@ -74,10 +73,10 @@ pub struct Center {
 /// What of the center is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything; a rehearsal aborts the process at the n-th append of the journal.
+    /// Everything; a rehearsal aborts the process at an append of the journal.
     Whole {
-        /// Which append, from 1; each append is two places, before and after it is durable.
-        crash_at_append: Option<u64>,
+        /// Where, if it is a rehearsal.
+        crash_at_append: Option<CrashPoint>,
     },
     /// The engine and its files alone, for a command on a directory that nobody runs.
     Engine,
@@ -127,8 +126,8 @@ impl Center {
             // A rehearsal is to end while checkpoints are written, too.
             settings.checkpoint_records = 1;
         }
-        let handle = Engine::start(settings, journals)
-            .context("the engine could not be started")?;
+        let handle =
+            Engine::start(settings, journals).context("the engine could not be started")?;
         let currency =
             Currency::from_alpha(&config.currency).context("the currency is not known")?;
         let files = FileStore::new(&data.settlement(), currency);
@@ -178,10 +177,7 @@ impl Center {
     }
 
     async fn open_doors(&mut self, runtime: &Handle) -> Result<()> {
-        let watch = Arc::new(WireLog::open(
-            &self.data.wire_log(),
-            self.report_unmatched(runtime),
-        )?);
+        let watch = Arc::new(WireLog::open(&self.data.wire_log(), self.report_unmatched(runtime))?);
         let banks = Arc::new(self.start_banks(Arc::clone(&watch) as Arc<dyn BankWatch>, runtime)?);
         for provider in &self.config.providers {
             let mut settings = ProviderConfig::new(ProviderId(provider.id), &provider.url);

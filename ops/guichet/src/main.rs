@@ -108,9 +108,9 @@ struct Up {
     /// Print the addresses as one line of JSON.
     #[arg(long)]
     json: bool,
-    /// Abort at the n-th append of the journal: 2n-1 before, 2n after it is durable.
+    /// Name the places before and after each append of the journal, and abort at the n-th (0: at none) or at "after FACT".
     #[arg(long, hide = true)]
-    crash_at_append: Option<u64>,
+    crash_at_append: Option<rehearse::CrashPoint>,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -136,6 +136,9 @@ struct Terminal {
     /// The one-time code of its enrolment.
     #[arg(long)]
     enrol: Option<String>,
+    /// The longest wait between two tries to reach the center, in milliseconds.
+    #[arg(long, default_value_t = 20_000)]
+    retry_max_ms: u64,
     /// Let the screen show any state from sample data at /preview.
     #[arg(long, hide = true)]
     preview: bool,

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use guichet_kiosk::{DevicePaths, KioskConfig};
+use guichet_link::client::ClientConfig;
+use guichet_link::keys::TerminalNumber;
 use guichet_sandbox::bank::BankTwinConfig;
 use guichet_sandbox::devices::DevicesTwinConfig;
 use guichet_sandbox::provider::ProviderTwinConfig;
@@ -48,6 +51,9 @@ pub enum Twin {
         /// Days on sale from today.
         #[arg(long)]
         days: Option<u16>,
+        /// Share of services whose places the provider itself gives out, in percent; half if not given.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..=100))]
+        live_percent: Option<u8>,
         /// Stop when standard input ends.
         #[arg(long, hide = true)]
         exit_with_stdin: bool,
@@ -97,7 +103,7 @@ pub async fn run(twin: Twin) -> Result<()> {
             told_to_stop(exit_with_stdin).await;
             bank.stop().await;
         }
-        Twin::Provider { listen, gtfs, data, days, exit_with_stdin } => {
+        Twin::Provider { listen, gtfs, data, days, live_percent, exit_with_stdin } => {
             let mut config = ProviderTwinConfig {
                 bind: listen,
                 gtfs,
@@ -106,6 +112,9 @@ pub async fn run(twin: Twin) -> Result<()> {
             };
             if let Some(days) = days {
                 config.horizon_days = days;
+            }
+            if let Some(percent) = live_percent {
+                config.live_percent = percent;
             }
             let provider = guichet_sandbox::provider::start(config).await?;
             let catalogue = &provider.twin.catalogue;
@@ -152,11 +161,14 @@ pub fn kiosk_config(t: crate::Terminal) -> Result<KioskConfig> {
         }
     };
     let devices = DevicePaths::in_dir(&t.devices);
+    let mut link = ClientConfig::new(&t.center, TerminalNumber(t.number));
+    link.backoff_max = link.backoff_min.max(Duration::from_millis(t.retry_max_ms));
     let mut config = KioskConfig::new(t.data, t.center, t.number, devices);
     config.screen_addr = t.screen;
     config.enrolment_code = t.enrol;
     config.preview = t.preview;
     config.crash_at = crash_at;
+    config.link = Some(link);
     Ok(config)
 }
 

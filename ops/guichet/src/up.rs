@@ -13,6 +13,7 @@ use crate::child::{Process, told_to_stop};
 use crate::config::{Acquirer, Config, Provider};
 use crate::data::{DataDir, write_secret};
 use crate::play::{Addresses, Player, TerminalAddresses};
+use crate::rehearse::CrashPoint;
 
 /// What `up` was asked.
 pub struct UpOptions {
@@ -27,7 +28,7 @@ pub struct UpOptions {
     /// Stop at the end of standard input.
     pub with_stdin: bool,
     /// Abort at the n-th append of the journal, for rehearsals.
-    pub crash_at_append: Option<u64>,
+    pub crash_at_append: Option<CrashPoint>,
     /// Play one purchase once all runs, and leave its pictures here.
     pub first_purchase: Option<PathBuf>,
 }
