@@ -267,10 +267,10 @@ impl Keeper {
         let Some(writer) = &mut self.writer else { return };
         let (nowhere, _) = sync_channel(1);
         drop(std::mem::replace(&mut writer.changes, nowhere));
-        if let Some(writer) = self.writer.take() {
-            if writer.thread.join().is_err() || writer.failed.load(Ordering::Acquire) {
-                self.gone_wrong();
-            }
+        if let Some(writer) = self.writer.take()
+            && (writer.thread.join().is_err() || writer.failed.load(Ordering::Acquire))
+        {
+            self.gone_wrong();
         }
     }
 
