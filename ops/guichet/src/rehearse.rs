@@ -1,5 +1,6 @@
 //! Rehearsals: the process ends as by a power cut, at a place that can be counted.
 
+use std::io::Write;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,7 +70,8 @@ impl Crashing {
         let line = json!({
             "rehearsal": { "place": place, "when": when, "events": events, "ends": ends }
         });
-        eprintln!("{line}");
+        // One write: another partition's thread may be about to end the process.
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
         if ends {
             std::process::abort();
         }

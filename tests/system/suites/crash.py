@@ -352,8 +352,8 @@ def _play(world, start, again, where):
     try:
         return _play_once(world, start, again)
     except (AssertionError, *GONE) as error:
-        passed = world.passed()
-        at = _name(passed[-1]) if passed else ""
+        met = _met(world.passed())
+        at = _name(met) if met else ""
         raise AssertionError(f"{where} {at} in {world.place}: {error!r}") from error
 
 
@@ -447,6 +447,11 @@ def _report(name, rows):
         (pathlib.Path(out) / f"crash-{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False))
 
 
+def _met(passed):
+    """The place at which the center ended; another partition may have said one more."""
+    return next((place for place in passed if place["ends"]), None)
+
+
 def _name(passed):
     """`after LineIssued, ledger Direct`: where a center ended."""
     facts = [fact for fact in passed["events"] if fact not in ("Answered", "Received", "Acknowledged")]
@@ -467,9 +472,10 @@ def check_center(place):
         with lock:
             if not crashed:
                 return
-            assert passed and passed[-1]["ends"], "it ended at another place"
-            hit[kind] |= facts(passed[-1])
-            rows.append((kind, passed[-1]["place"], ("live      " if kind else "allotted  ") + _name(passed[-1]), outcome))
+            met = _met(passed)
+            assert met, "it ended at another place"
+            hit[kind] |= facts(met)
+            rows.append((kind, met["place"], ("live      " if kind else "allotted  ") + _name(met), outcome))
 
     def work(world, n):
         kind = n % 2
