@@ -1,15 +1,17 @@
 // Collects a booking at the terminal as a person would, with the screen in a real browser; then replays every state
 // that the terminal showed, in both languages and in high contrast, and asks axe-core about each.
 //
-//   node kiosk.mjs SCREEN DEVICES TRACK2 PIN        (SCREENS_DIR=folder for kiosk-SCREEN-LANGUAGE.png)
+//   node kiosk.mjs SCREEN DEVICES TRACK2 PIN
+//   node kiosk.mjs SCREEN previews      every screen of a terminal with --preview; SCREENS_DIR=folder for kiosk-NAME-LANGUAGE.png
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const [screen, devices, track2, pin] = process.argv.slice(2).map((word) => word.replace(/\/+$/, ""));
-if (!screen || !devices || !/^\d{12,19}=\d+$/.test(track2 ?? "") || !/^\d{4,12}$/.test(pin ?? "")) {
-  console.error("usage: node kiosk.mjs SCREEN DEVICES TRACK2 PIN");
+const isPreviews = devices === "previews";
+if (!screen || !devices || !isPreviews && (!/^\d{12,19}=\d+$/.test(track2 ?? "") || !/^\d{4,12}$/.test(pin ?? ""))) {
+  console.error("usage: node kiosk.mjs SCREEN DEVICES TRACK2 PIN | node kiosk.mjs SCREEN previews");
   process.exit(2);
 }
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -19,8 +21,13 @@ const LOOK_EVERY_MS = 100;
 const TABS_MAX = 40;
 const TARGET_MIN_PX = 60;
 const VIEWPORT = { width: 1080, height: 1920 };
+const LANDSCAPE = { width: 1280, height: 800 };
+/** How each preview is looked at: language, setting, viewport. The first two are kept as pictures. */
+const LOOKS = [["zh", "", VIEWPORT], ["en", "", VIEWPORT], ["zh", "contrast", VIEWPORT], ["en", "larger", VIEWPORT], ["en", "offline", VIEWPORT], ["zh", "", LANDSCAPE], ["en", "", LANDSCAPE]];
+/** Pictures are smaller than the screen. */
+const SHOT_SCALE = 2 / 3;
 const LOCALES = { zh: "zh-CN", en: "en-GB" };
-const CARD_NUMBER = track2.split("=")[0];
+const CARD_NUMBER = track2?.split("=")[0];
 /** Screens that only a verified PIN leads to. */
 const AFTER_PIN = new Set(["issuing", "take_ticket", "receipt", "done"]);
 /** Screens that a collection without trouble always shows. */
@@ -111,7 +118,7 @@ const until_shows = (page, ...names) => until(`the screen shows ${names.join(" o
 });
 
 /** What axe-core finds and how large the targets are; `name` says where. */
-async function look(page, name) {
+async function look(page, name, viewport = VIEWPORT) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const bad = found.violations.filter((v) => ["serious", "critical"].includes(v.impact));
@@ -126,7 +133,7 @@ async function look(page, name) {
   check(`${name}: every target is large`, small.length === 0, small.map((b) => `${b.text} ${b.width}x${b.height}`).join(", "));
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   check(`${name}: nothing is wider than the screen`, wide <= 0, `${wide} px too wide`);
-  const outside = buttons.filter((b) => b.right > VIEWPORT.width + 1 || b.bottom > VIEWPORT.height + 1);
+  const outside = buttons.filter((b) => b.right > viewport.width + 1 || b.bottom > viewport.height + 1);
   check(`${name}: every button is on the screen`, outside.length === 0, outside.map((b) => b.text).join(", "));
 }
 
@@ -342,11 +349,37 @@ async function replay(context, states) {
       check(`${where}: the prompt has words`, now.title !== "" && now.hint !== "" && !/[{}]|undefined/.test(now.title + now.hint), JSON.stringify(now));
       titles.set(where, now.title);
       await look(page, where);
-      if (shots && !isContrast) await page.screenshot({ path: join(shots, `kiosk-${name}-${language}.png`) });
     }
     check(`${name}: the languages differ`, titles.get(`${name} zh`) !== titles.get(`${name} en`), titles.get(`${name} en`));
   }
   await page.close();
+}
+
+/** Every screen there is, from the terminal's own samples, as people meet it: languages, settings, upright and lying. */
+async function previews(browser) {
+  const { screens } = await (await fetch(`${screen}/preview?screen=`)).json();
+  check("there are samples", screens?.length > 0, JSON.stringify(screens));
+  const options = { viewport: VIEWPORT, deviceScaleFactor: SHOT_SCALE, reducedMotion: "reduce", locale: "en-GB" };
+  const page = await (await browser.newContext(options)).newPage();
+  watch(page);
+  for (const name of screens ?? []) {
+    for (const [language, setting, viewport] of LOOKS) {
+      const where = `${name} ${language} ${setting} ${viewport.width}x${viewport.height}`;
+      await page.setViewportSize(viewport);
+      await page.goto(`${screen}/preview?screen=${name}&lang=${language}${setting && `&${setting}=true`}`);
+      await page.waitForSelector("body.ready");
+      const now = await prompt(page);
+      check(`${where}: the language is told`, now.lang === LOCALES[language], now.lang);
+      check(`${where}: the prompt has words`, now.title !== "" && now.hint !== "" && !/[{}]|undefined/.test(now.title + now.hint), JSON.stringify(now));
+      await look(page, where, viewport);
+      const hidden = await page.evaluate(() => {
+        const main = document.getElementById("main");
+        return main.scrollHeight - main.clientHeight;
+      });
+      check(`${where}: nothing is cut off`, hidden <= 1, `${hidden} px below the edge`);
+      if (shots && !setting && viewport === VIEWPORT) await page.screenshot({ path: join(shots, `kiosk-${name}-${language}.png`) });
+    }
+  }
 }
 
 async function walk(browser) {
@@ -381,7 +414,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
 });
 try {
-  await walk(browser);
+  await (isPreviews ? previews(browser) : walk(browser));
 } catch (error) {
   check("the walk comes to its end", false, error.message);
 } finally {
