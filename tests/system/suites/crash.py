@@ -223,6 +223,13 @@ url = "http://{self.provider.ready['http_addr']}"
 
     def recover(self):
         """What a supervisor does at once, and the person who still stands there."""
+        try:
+            self._serve_again()
+        except Gone:
+            # Its last step came after the person was done.
+            self._serve_again()
+
+    def _serve_again(self):
         if not self.center.alive():
             self.start_center()
         if not self.terminal_process.alive():
@@ -366,6 +373,9 @@ def _play_once(world, start, again):
         start()
         world.linked()
         world.attempt(world.book(world.card_used, key=key, journey=train))
+        # The person may be told of a lost link, or be done, before the process is quite gone.
+        if world.shown.startswith("problem") or _met(world.passed()):
+            crashed = world.ended()
     except GONE:
         crashed = world.ended()
         if not crashed:
