@@ -496,15 +496,12 @@ mod tests {
             exceptions,
         };
         let span = COMPARISON_EXCEPTIONS_MAX;
+        let first = u64::try_from(span).expect("small") + 1;
         for (source, exceptions, ids) in [
             (1, vec![found(1), found(2), found(2)], vec![1, 2, 3]),
             // One is explained meanwhile: it waits for its clerks. One is there a third time, one is new.
-            (
-                2,
-                vec![found(2), found(2), found(2), found(3)],
-                vec![1, 2, 3, span as u64 + 1, span as u64 + 2],
-            ),
-            (3, vec![], vec![1, 2, 3, span as u64 + 1, span as u64 + 2]),
+            (2, vec![found(2), found(2), found(2), found(3)], vec![1, 2, 3, first, first + 1]),
+            (3, vec![], vec![1, 2, 3, first, first + 1]),
         ] {
             assert_eq!(run(&mut s, &record(source, exceptions)), Ok(false));
             let open: Vec<u64> = s.exceptions.keys().map(|(_, id)| *id).collect();
