@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::command::Body;
-use crate::event::{Answered, ExceptionRaised, SettlementEvent};
+use crate::event::{Answered, ExceptionKind, ExceptionRaised, SettlementEvent};
 use crate::ids::{
     AcquirerId, AuthCode, LineNo, OperatorId, OrderId, PartitionId, PaymentNo, RefundNo, Rrn, Stan,
     TerminalId,
@@ -19,6 +19,9 @@ use crate::message::Message;
 use crate::money::Money;
 use crate::reject::Reject;
 use crate::time::{BusinessDate, Instant};
+
+/// How an exception ended that a later file or the neighbouring day explains (`docs/codes/exceptions.md`).
+const EXPLAINED: u16 = 1;
 
 /// The day of an operator with an acquirer.
 pub type DayKey = (OperatorId, AcquirerId, BusinessDate);
@@ -201,14 +204,17 @@ impl Settlement {
                 let day = (*operator, *acquirer, *date);
                 self.reconcile(day, *source, exceptions).map(|new| {
                     let Some(exceptions) = new else { return Decided::default() };
-                    Decided::fact(SettlementEvent::Reconciled {
+                    let ended = self.explained(day, &exceptions);
+                    let mut decided = Decided::fact(SettlementEvent::Reconciled {
                         operator: *operator,
                         acquirer: *acquirer,
                         date: *date,
                         source: *source,
                         matched: *matched,
                         exceptions,
-                    })
+                    });
+                    decided.events.extend(ended);
+                    decided
                 })
             }
             Body::EndException { slot: _, operator, acquirer, date, id, how } => {
@@ -310,6 +316,34 @@ impl Settlement {
         });
         let numbered = (first..).zip(new);
         Ok(Some(numbered.map(|(id, e)| ExceptionRaised { id, ..e.clone() }).collect()))
+    }
+
+    /// The ends of exceptions that explain each other: a payment that the bank dates on the other side of a cutover is a
+    /// day shift on its day and missing on ours, with the same reference and amount.
+    fn explained(&self, day: DayKey, new: &[ExceptionRaised]) -> Vec<SettlementEvent> {
+        let whole = |e: &ExceptionRaised| match (e.kind, e.ours, e.theirs) {
+            (ExceptionKind::Short, Some(ours), None) => Some((e.rrn, ours, false)),
+            (ExceptionKind::DayShift, Some(ours), Some(theirs)) if ours == theirs => {
+                Some((e.rrn, ours, true))
+            }
+            _ => None,
+        };
+        let mut open: BTreeMap<_, _> = self
+            .exceptions
+            .iter()
+            .filter(|((known, _), _)| (known.0, known.1) == (day.0, day.1) && known.2 != day.2)
+            .filter_map(|(key, e)| whole(e).map(|what| (what, *key)))
+            .collect();
+        let mut ended = Vec::new();
+        for exception in new {
+            let Some((rrn, amount, shifted)) = whole(exception) else { continue };
+            let Some(other) = open.remove(&(rrn, amount, !shifted)) else { continue };
+            for ((operator, acquirer, date), id) in [other, (day, exception.id)] {
+                let how = EXPLAINED;
+                ended.push(SettlementEvent::ExceptionEnded { operator, acquirer, date, id, how });
+            }
+        }
+        ended
     }
 
     /// Takes a cutover message of the coordinator: the fact, if it is new, and the answer, if one is due.
@@ -553,5 +587,52 @@ mod tests {
         assert_eq!(run(&mut s, &end), Ok(false));
         assert_eq!(run(&mut s, &end), Err(Reject::UnknownException));
         assert!(s.exceptions.is_empty());
+    }
+
+    #[test]
+    fn the_two_sides_of_a_cutover_explain_each_other() {
+        let amount = |minor| Money::new(minor, Currency::CNY).expect("small");
+        let raised = |kind, rrn: u8, ours: i64, theirs: Option<i64>| ExceptionRaised {
+            id: 1,
+            kind,
+            order: None,
+            rrn: Rrn([rrn; 12]),
+            ours: Some(amount(ours)),
+            theirs: theirs.map(amount),
+            owner: 1,
+            since: Instant(0),
+        };
+        use ExceptionKind::{DayShift, Short};
+        let shift = || raised(DayShift, b'1', 500, Some(500));
+        let table = [
+            (vec![shift()], vec![raised(Short, b'1', 500, None)], 0),
+            (vec![raised(Short, b'1', 500, None)], vec![shift()], 0),
+            (vec![shift()], vec![raised(Short, b'2', 500, None)], 2),
+            (vec![shift()], vec![raised(Short, b'1', 501, None)], 2),
+            (vec![raised(DayShift, b'1', 500, Some(499))], vec![raised(Short, b'1', 500, None)], 2),
+            (vec![shift()], vec![shift()], 2),
+            (vec![shift(), raised(Short, b'1', 500, None)], vec![], 2),
+        ];
+        for (first, second, left) in table {
+            let mut s = Settlement::default();
+            pass(&mut s, 1, 1, 0);
+            for (date, found) in [(1, first), (2, second)] {
+                assert_eq!(run(&mut s, &open(date, date + 1)), Ok(true));
+                pass(&mut s, date, date + 1, 0);
+                pass(&mut s, date, date + 1, 1);
+                assert_eq!(run(&mut s, &close(date)), Ok(false));
+                let exceptions = (1..).zip(found).map(|(id, e)| ExceptionRaised { id, ..e });
+                let record = Body::RecordReconciliation {
+                    operator: OPERATOR,
+                    acquirer: ACQUIRER,
+                    date: BusinessDate(date),
+                    source: [1; 32],
+                    matched: 0,
+                    exceptions: exceptions.collect(),
+                };
+                assert_eq!(run(&mut s, &record), Ok(false));
+            }
+            assert_eq!(s.exceptions.len(), left, "{:?}", s.exceptions);
+        }
     }
 }

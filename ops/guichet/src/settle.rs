@@ -144,11 +144,10 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
         (None, None, Some(twin)) => twin_clearing(twin, closes).await?,
         (None, ..) => (None, Some("give the bank's file with --clearing".to_owned())),
     };
-    let compared = match file {
-        Some(bytes) => Some(compare(center, day, &bytes).await?),
-        None => None,
-    };
-    let mut report = report(center, day, opens, batch, compared).await?;
+    if let Some(bytes) = file {
+        compare(center, day, &bytes).await?;
+    }
+    let mut report = report(center, day, opens, batch).await?;
     if report.matched.is_none() {
         report.not_compared = not_compared;
     }
@@ -253,7 +252,7 @@ async fn lines_of(center: &Center, day: DayKey) -> Vec<SettlementLine> {
 }
 
 /// Compares a day with the bank's file, and journals the outcome.
-async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<Vec<ExceptionRaised>> {
+async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<()> {
     let source: [u8; 32] = Sha256::digest(bytes).into();
     center
         .files
@@ -272,7 +271,7 @@ async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<Vec<Excep
         date: day.2,
         source,
         matched: comparison.matched,
-        exceptions: comparison.exceptions.clone(),
+        exceptions: comparison.exceptions,
     };
     let command = internal(&center.handle, Role::Clerk, body)?;
     center
@@ -280,7 +279,7 @@ async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<Vec<Excep
         .submit(command, Secrets::default())
         .await
         .context("the comparison was not recorded")?;
-    Ok(comparison.exceptions)
+    Ok(())
 }
 
 async fn neighbours(center: &Center, day: DayKey) -> Result<Vec<SettlementLine>> {
@@ -318,24 +317,14 @@ async fn report(
     day: DayKey,
     opens: Option<BusinessDate>,
     digest: [u8; 32],
-    compared: Option<Vec<ExceptionRaised>>,
 ) -> Result<SettleReport> {
     let lines = lines_of(center, day).await;
-    let exceptions: Vec<ExceptionRaised> = match &compared {
-        Some(exceptions) => exceptions.clone(),
-        None => center
-            .handle
-            .ask_all(move |p| {
-                p.exceptions()
-                    .filter(|(d, _)| *d == day)
-                    .map(|(_, e)| e.clone())
-                    .collect::<Vec<_>>()
-            })
-            .await
-            .into_iter()
-            .flatten()
-            .collect(),
-    };
+    // As journaled, not as compared: a neighbouring day may have explained some, and a clerk ends them by these numbers.
+    let open = center.handle.ask_all(move |p| {
+        let of_day = p.exceptions().filter(|(known, _)| *known == day);
+        of_day.map(|(_, exception)| exception.clone()).collect::<Vec<_>>()
+    });
+    let exceptions: Vec<ExceptionRaised> = open.await.into_iter().flatten().collect();
     let batch = center.handle.ask(day.1.slot(), move |p| p.batch(day).cloned()).await.flatten();
     let matched = batch.as_ref().and_then(|b| b.reconciled.last().map(|(_, matched)| *matched));
     let totals = guichet_feeds::file::totals(&lines)
