@@ -500,7 +500,7 @@ fn a_late_approval_that_nothing_reverses_needs_an_exception() {
         };
         let (operator, acquirer, date) = (OPERATOR, ACQUIRER, TODAY);
         let raise = SettlementEvent::ExceptionRaised { operator, acquirer, date, exception };
-        events.extend(raised.then(|| Event::Settlement(raise)));
+        events.extend(raised.then_some(Event::Settlement(raise)));
         rules(&judge(vec![(0, events)], false))
     };
     assert_eq!(with(false, false), BTreeSet::new());
