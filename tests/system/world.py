@@ -132,9 +132,13 @@ class World:
         cards = call(f"{self.at['bank']}/cards")["cards"]
         return next(c for c in cards if c["behaviour"] == behaviour)
 
-    def journeys(self):
+    def example(self):
+        """Two stations and a day on which trains run; another center may name others."""
         example = call(f"{self.at['web']}/api/v1/example")
-        query = urllib.parse.urlencode({k: example[k] for k in ("from", "to", "date")})
+        return {k: example[k] for k in ("from", "to", "date")}
+
+    def journeys(self, search=None):
+        query = urllib.parse.urlencode(search or self.example())
         soon = (time.time() + 900) * 1e6
         return [j for j in call(f"{self.at['web']}/api/v1/journeys?{query}") if j["departs_us"] > soon]
 

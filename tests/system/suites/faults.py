@@ -317,12 +317,13 @@ def check_seats_after_restart(place):
     data = place / "data"
 
     def left(world, services):
-        found = {j["service"]: j for j in world.journeys() if j["service"] in services}
+        found = {j["service"]: j for j in world.journeys(search) if j["service"] in services}
         return {s: {c["class"]: c["seats_left"] for c in found[s]["classes"]} for s in services if s in found}
 
     with World(data) as world:
+        search = world.example()
         # Not the first of them: those leave the offers before the second look.
-        journeys = world.journeys()[3:9]
+        journeys = world.journeys(search)[3:9]
         services = [j["service"] for j in journeys]
         before = left(world, services)
         taken = [world.book(world.card(), journey=j)["lines"][0]["class"] for j in journeys]
