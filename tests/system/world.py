@@ -250,9 +250,12 @@ class Terminal:
             call(f"{self.at['devices']}/pin-pad/key", {"key": key})
             time.sleep(0.03)
 
+    def pin_asked(self):
+        return self.state()["pin-pad"]["entering"]
+
     def pin(self, pin):
         # The screen may be a moment ahead of the PIN pad, which drops what is typed before it asks.
-        until(lambda: self.state()["pin-pad"]["entering"], "the PIN pad asks")
+        until(self.pin_asked, "the PIN pad asks")
         self.keys([*pin, "enter"])
 
     def take(self):

@@ -61,10 +61,18 @@ class Watched(Terminal):
         super().__init__(at)
         self.world = world
 
-    def screen(self):
+    def _here(self):
         if not self.world.center.alive() or not self.world.terminal_process.alive():
             raise Gone
+
+    def screen(self):
+        self._here()
         return super().screen()
+
+    def pin_asked(self):
+        # The devices live on without the terminal, and would be asked in vain.
+        self._here()
+        return super().pin_asked()
 
 
 class Split(World):
