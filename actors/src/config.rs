@@ -19,9 +19,23 @@ use crate::limits::{
     CHECKPOINT_RECORDS, DRAIN_MS, INBOX_COMMANDS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS,
 };
 
+/// Where the shell's loops run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hosting {
+    /// On threads of their own: two for each partition, the actors' and the ports'.
+    #[default]
+    Threads,
+    /// All as tasks on the caller's thread, which has to be in an actix system with a runtime of one thread.
+    ///
+    /// Nothing then depends on how the machine schedules threads: the same inputs at the same times take the same course.
+    Here,
+}
+
 /// How the shell is set up.
 #[derive(Clone)]
 pub struct Config {
+    /// Where the loops run.
+    pub hosting: Hosting,
     /// Who runs the network; terminals of others may not begin payments.
     pub operator: OperatorId,
     /// Actor threads.
@@ -51,6 +65,7 @@ impl Config {
     #[must_use]
     pub fn new(operator: OperatorId) -> Self {
         Self {
+            hosting: Hosting::default(),
             operator,
             actor_threads: 2,
             io_threads: 2,

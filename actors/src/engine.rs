@@ -8,13 +8,14 @@ use std::time::Duration;
 use guichet_engine::ids::PartitionId;
 use guichet_ports::Later;
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 use crate::actor::Router;
-use crate::config::{Config, StartError};
+use crate::config::{Config, Hosting, StartError};
 use crate::flights::Flights;
 use crate::handoff::Handoffs;
 use crate::journal::Journal;
-use crate::partition::{self, Inbox, Outlets};
+use crate::partition::{self, End, Inbox, Outlets};
 use crate::shell::{CenterHandle, Phase, Shared, Threads};
 use crate::timers::Timers;
 
@@ -29,6 +30,9 @@ impl Engine {
     ///
     /// # Errors
     /// When a journal cannot be read or folded, or the system gives no thread.
+    ///
+    /// # Panics
+    /// With [`Hosting::Here`] outside an actix system.
     pub fn start(
         config: Config,
         journals: Vec<Box<dyn Journal>>,
@@ -37,9 +41,15 @@ impl Engine {
         if count == 0 || count > usize::from(guichet_engine::limits::PARTITIONS_MAX) {
             return Err(StartError::Partitions(count));
         }
-        let inboxes: Arc<[Arc<Inbox>]> =
-            (0..count).map(|_| Arc::new(Inbox::new(config.inbox_commands_max))).collect();
-        let handoffs = Arc::new(Handoffs::new(config.actor_threads));
+        let inboxes: Arc<[Arc<Inbox>]> = (0..count)
+            .map(|_| Arc::new(Inbox::new(config.inbox_commands_max, config.hosting)))
+            .collect();
+        let hosting = config.hosting;
+        let actor_threads = match hosting {
+            Hosting::Threads => config.actor_threads,
+            Hosting::Here => 1,
+        };
+        let handoffs = Arc::new(Handoffs::new(actor_threads, config.hosting));
         let timers = Arc::new(Timers::default());
         let outlets = Outlets {
             handoffs: Arc::clone(&handoffs),
@@ -49,21 +59,24 @@ impl Engine {
             checkpoints: config.checkpoints.as_ref().map(|port| partition::Checkpoints {
                 port: Arc::clone(port),
                 records: config.checkpoint_records,
+                hosting: config.hosting,
             }),
         };
-        let started = start_partitions(journals, &outlets)?;
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.io_threads.max(1))
-            .thread_name("ports")
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
+        let started = match config.hosting {
+            Hosting::Threads => start_partitions(journals, &outlets)?,
+            Hosting::Here => start_partitions_here(journals, &outlets)?,
+        };
+        let runtime = match config.hosting {
+            Hosting::Threads => Some(ports_runtime(config.io_threads)?),
+            Hosting::Here => None,
+        };
+        let io = runtime.as_ref().map_or_else(Handle::current, |io| io.handle().clone());
         let shared = Arc::new(Shared {
             inboxes,
             handoffs,
             timers,
             flights: Arc::new(Flights::default()),
-            io: io.handle().clone(),
+            io,
             ports: RwLock::new(None),
             phase: AtomicU8::new(Phase::Closed as u8),
             running: OnceLock::new(),
@@ -73,8 +86,17 @@ impl Engine {
         });
         drop(shared.running.set(started.iter().map(|one| Arc::clone(&one.state)).collect()));
         drop(shared.recovery.set(started.iter().map(|one| one.recovery).collect()));
-        let (system, actors) = start_actors(&shared)?;
-        *shared.threads.lock() = Some(Threads { partitions: started, system, actors, io });
+        let actors = match hosting {
+            Hosting::Threads => Some(start_actors(&shared)?),
+            Hosting::Here => {
+                let (router_shared, handoffs) = (Arc::clone(&shared), Arc::clone(&shared.handoffs));
+                let router =
+                    <Router as actix::Actor>::create(move |ctx| Router::new(router_shared, 0, ctx));
+                handoffs.attach(0, router);
+                None
+            }
+        };
+        *shared.threads.lock() = Some(Threads { partitions: started, actors, io: runtime });
         Ok(CenterHandle { shared })
     }
 }
@@ -88,7 +110,9 @@ fn start_partitions(
         .zip(journals)
         .map(|(number, journal)| {
             let outlets = outlets.clone();
-            std::thread::spawn(move || partition::start(PartitionId(number), journal, outlets))
+            std::thread::spawn(move || {
+                partition::start(PartitionId(number), journal, outlets, Hosting::Threads)
+            })
         })
         .collect();
     let mut started = Vec::new();
@@ -106,11 +130,40 @@ fn start_partitions(
             outlets.handoffs.close();
             outlets.peers.iter().for_each(|inbox| inbox.abort());
             for running in started {
-                drop(running.thread.join());
+                if let End::Thread(thread) = running.end {
+                    drop(thread.join());
+                }
             }
             Err(fault)
         }
     }
+}
+
+/// Folds one partition after the other; on a failure the tasks of those that run end by themselves.
+fn start_partitions_here(
+    journals: Vec<Box<dyn Journal>>,
+    outlets: &Outlets,
+) -> Result<Vec<partition::Running>, StartError> {
+    let started: Result<Vec<_>, _> = (0u16..)
+        .zip(journals)
+        .map(|(number, journal)| {
+            partition::start(PartitionId(number), journal, outlets.clone(), Hosting::Here)
+        })
+        .collect();
+    if started.is_err() {
+        outlets.handoffs.close();
+        outlets.peers.iter().for_each(|inbox| inbox.abort());
+    }
+    started
+}
+
+fn ports_runtime(threads: usize) -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.max(1))
+        .thread_name("ports")
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)
 }
 
 /// Starts the actors' system on a thread of its own, with a router on each of its threads.
@@ -161,6 +214,9 @@ impl CenterHandle {
 
     fn end(&self, at_once: bool) -> Later<()> {
         let shared = Arc::clone(&self.shared);
+        if shared.config.hosting == Hosting::Here {
+            return Box::pin(stop_here(shared, at_once));
+        }
         let (tell, told) = tokio::sync::oneshot::channel();
         let thread = std::thread::Builder::new().name("shutdown".to_owned()).spawn(move || {
             stop(&shared, at_once);
@@ -181,11 +237,54 @@ fn stop(shared: &Shared, at_once: bool) {
     if !at_once && shared.phase() == Phase::Open {
         shared.enter(Phase::Draining);
         if !shared.flights.wait_for_once(Duration::from_millis(shared.config.drain_ms)) {
-            tracing::warn!(
-                "bank messages were still on their way; they are in doubt after the restart"
-            );
+            warn_of_flights();
         }
     }
+    close(shared, at_once);
+    for running in threads.partitions {
+        if let End::Thread(thread) = running.end
+            && thread.join().is_err()
+        {
+            tracing::error!("a partition's thread panicked");
+        }
+    }
+    if let Some((system, actors)) = threads.actors {
+        system.stop();
+        if actors.join().is_err() {
+            tracing::error!("the actors' thread panicked");
+        }
+    }
+    *shared.ports.write() = None;
+    if let Some(io) = threads.io {
+        io.shutdown_background();
+    }
+}
+
+/// The same on the shell's only thread.
+async fn stop_here(shared: Arc<Shared>, at_once: bool) {
+    let Some(threads) = shared.threads.lock().take() else { return };
+    if !at_once && shared.phase() == Phase::Open {
+        shared.enter(Phase::Draining);
+        if !shared.flights.landed(Duration::from_millis(shared.config.drain_ms)).await {
+            warn_of_flights();
+        }
+    }
+    close(&shared, at_once);
+    for running in threads.partitions {
+        if let End::Task(task) = running.end
+            && task.await.is_err()
+        {
+            tracing::error!("a partition's task panicked");
+        }
+    }
+    *shared.ports.write() = None;
+}
+
+fn warn_of_flights() {
+    tracing::warn!("bank messages were still on their way; they are in doubt after the restart");
+}
+
+fn close(shared: &Shared, at_once: bool) {
     shared.enter(Phase::Stopping);
     for inbox in shared.inboxes.iter() {
         if at_once { inbox.abort() } else { inbox.close() }
@@ -193,15 +292,4 @@ fn stop(shared: &Shared, at_once: bool) {
     // Effects that nobody carries out any more are released again by the next start.
     shared.handoffs.close();
     shared.timers.nudge();
-    for running in threads.partitions {
-        if running.thread.join().is_err() {
-            tracing::error!("a partition's thread panicked");
-        }
-    }
-    threads.system.stop();
-    if threads.actors.join().is_err() {
-        tracing::error!("the actors' thread panicked");
-    }
-    *shared.ports.write() = None;
-    threads.io.shutdown_background();
 }

@@ -8,6 +8,9 @@ use guichet_engine::command::{BankExchange, ProviderStep};
 use guichet_engine::ids::{Attempt, LineNo, OrderId, PaymentNo, TicketNumber};
 use parking_lot::{Condvar, Mutex};
 
+/// How often a shell of one thread looks whether all has landed.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// Which exchange of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FlightKey {
@@ -79,6 +82,22 @@ impl Flights {
             }
         }
         true
+    }
+}
+
+impl Flights {
+    /// The same for a shell that has one thread: looks every now and then.
+    pub(crate) async fn landed(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            if self.open.lock().once == 0 {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use guichet_ports::center::Secrets;
 use parking_lot::{Condvar, Mutex};
 
 use crate::actor::{Router, Wake};
+use crate::config::Hosting;
 use crate::limits::HANDOFF_MAX;
 
 /// What an actor thread gets.
@@ -133,6 +134,8 @@ impl Handoff {
 /// The ways to all actor threads.
 pub(crate) struct Handoffs {
     threads: Vec<Handoff>,
+    /// Entries of one thread before the loops wait for it. A loop beside the actors on one thread would wait for ever.
+    room: usize,
 }
 
 /// One batch's effects, sorted by actor thread.
@@ -150,8 +153,12 @@ impl Sorted {
 }
 
 impl Handoffs {
-    pub(crate) fn new(threads: usize) -> Self {
-        Self { threads: (0..threads.max(1)).map(|_| Handoff::default()).collect() }
+    pub(crate) fn new(threads: usize, hosting: Hosting) -> Self {
+        let room = match hosting {
+            Hosting::Threads => HANDOFF_MAX,
+            Hosting::Here => usize::MAX,
+        };
+        Self { threads: (0..threads.max(1)).map(|_| Handoff::default()).collect(), room }
     }
 
     /// Names the router of a thread.
@@ -172,7 +179,7 @@ impl Handoffs {
                 continue;
             }
             let mut queue = handoff.queue.lock();
-            while queue.waiting > HANDOFF_MAX && !queue.closed {
+            while queue.waiting > self.room && !queue.closed {
                 handoff.room.wait(&mut queue);
             }
             if queue.closed {

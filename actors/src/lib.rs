@@ -22,7 +22,7 @@ mod shell;
 mod timers;
 
 pub use clock::Clock;
-pub use config::{Config, Ports, StartError};
+pub use config::{Config, Hosting, Ports, StartError};
 pub use engine::Engine;
 pub use faults::{FaultInjection, InjectedFault};
 pub use journal::{

@@ -90,9 +90,8 @@ pub(crate) struct Shared {
 /// What is joined at the end.
 pub(crate) struct Threads {
     pub partitions: Vec<Running>,
-    pub system: actix::System,
-    pub actors: std::thread::JoinHandle<()>,
-    pub io: tokio::runtime::Runtime,
+    pub actors: Option<(actix::System, std::thread::JoinHandle<()>)>,
+    pub io: Option<tokio::runtime::Runtime>,
 }
 
 /// A fresh command of the center itself.

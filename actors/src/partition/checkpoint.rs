@@ -18,6 +18,7 @@ use guichet_engine::partition::{Partition, State};
 use guichet_engine::settlement::{DayKey, Settlement};
 use guichet_ports::checkpoint::{Changes, Checkpoint, CheckpointPort, Position};
 
+use crate::config::Hosting;
 use crate::journal::{Journal, JournalFault};
 use crate::limits::{CHECKPOINT_ENTITIES, CHECKPOINT_PATIENCE};
 use crate::meters;
@@ -28,6 +29,7 @@ use crate::shell::Recovery;
 pub(crate) struct Checkpoints {
     pub port: Arc<dyn CheckpointPort>,
     pub records: u64,
+    pub hosting: Hosting,
 }
 
 /// A partition as its journal says.
@@ -188,12 +190,19 @@ pub(crate) struct Keeper {
     writer: Option<Writer>,
 }
 
-/// The thread that writes.
+/// What writes: a thread, or the loop itself where all is on one thread.
 struct Writer {
-    changes: SyncSender<Changes>,
-    thread: JoinHandle<()>,
-    busy: Arc<AtomicBool>,
-    failed: Arc<AtomicBool>,
+    away: Option<(SyncSender<Changes>, JoinHandle<()>)>,
+    pen: Arc<Pen>,
+}
+
+/// Writes checkpoints, and remembers how that went.
+struct Pen {
+    id: PartitionId,
+    partitions: u16,
+    port: Arc<dyn CheckpointPort>,
+    busy: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Keeper {
@@ -228,7 +237,7 @@ impl Keeper {
         self.look_at_failures();
         let due = self.changed.records >= self.to.records.max(1).saturating_mul(self.patience)
             || (self.patience == 1 && self.changed.entities() >= CHECKPOINT_ENTITIES);
-        let busy = self.writer.as_ref().is_some_and(|w| w.busy.load(Ordering::Acquire));
+        let busy = self.writer.as_ref().is_some_and(|w| w.pen.busy.load(Ordering::Acquire));
         if due && !busy && self.waiting.is_none() {
             self.waiting = Some(self.copy(state));
         }
@@ -243,8 +252,14 @@ impl Keeper {
             self.writer = self.start();
         }
         let sent = self.writer.as_ref().is_some_and(|writer| {
-            writer.busy.store(true, Ordering::Release);
-            writer.changes.send(changes).is_ok()
+            writer.pen.busy.store(true, Ordering::Release);
+            match &writer.away {
+                Some((due, _)) => due.send(changes).is_ok(),
+                None => {
+                    writer.pen.write(&changes);
+                    true
+                }
+            }
         });
         if !sent {
             self.gone_wrong();
@@ -264,21 +279,21 @@ impl Keeper {
 
     /// Waits for the thread; what it had to write is then written, or failed.
     pub(crate) fn close(&mut self) {
-        let Some(writer) = &mut self.writer else { return };
-        let (nowhere, _) = sync_channel(1);
-        drop(std::mem::replace(&mut writer.changes, nowhere));
-        if let Some(writer) = self.writer.take()
-            && (writer.thread.join().is_err() || writer.failed.load(Ordering::Acquire))
-        {
+        let Some(mut writer) = self.writer.take() else { return };
+        let joined = writer.away.take().is_none_or(|(due, thread)| {
+            drop(due);
+            thread.join().is_ok()
+        });
+        if !joined || writer.pen.failed.load(Ordering::Acquire) {
             self.gone_wrong();
         }
     }
 
     fn look_at_failures(&mut self) {
         if let Some(writer) = &self.writer {
-            if writer.failed.swap(false, Ordering::AcqRel) {
+            if writer.pen.failed.swap(false, Ordering::AcqRel) {
                 self.gone_wrong();
-            } else if !writer.busy.load(Ordering::Acquire) {
+            } else if !writer.pen.busy.load(Ordering::Acquire) {
                 self.patience = 1;
             }
         }
@@ -302,36 +317,42 @@ impl Keeper {
     }
 
     fn start(&self) -> Option<Writer> {
+        let pen = Arc::new(Pen {
+            id: self.id,
+            partitions: self.partitions,
+            port: Arc::clone(&self.to.port),
+            busy: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        });
+        if self.to.hosting == Hosting::Here {
+            return Some(Writer { away: None, pen });
+        }
         let (changes, due) = sync_channel(1);
-        let (busy, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (id, partitions, port) = (self.id, self.partitions, Arc::clone(&self.to.port));
-        let (now_busy, has_failed) = (Arc::clone(&busy), Arc::clone(&failed));
-        let thread =
-            std::thread::Builder::new().name(format!("checkpoint-{id}")).spawn(move || {
-                write(id, partitions, &*port, &due, &now_busy, &has_failed);
-            });
+        let at_work = Arc::clone(&pen);
+        let thread = std::thread::Builder::new()
+            .name(format!("checkpoint-{}", self.id))
+            .spawn(move || at_work.serve(&due));
         match thread {
-            Ok(thread) => Some(Writer { changes, thread, busy, failed }),
+            Ok(thread) => Some(Writer { away: Some((changes, thread)), pen }),
             Err(fault) => {
-                tracing::warn!(partition = %id, %fault, "no thread for checkpoints");
+                tracing::warn!(partition = %self.id, %fault, "no thread for checkpoints");
                 None
             }
         }
     }
 }
 
-fn write(
-    id: PartitionId,
-    partitions: u16,
-    port: &dyn CheckpointPort,
-    due: &Receiver<Changes>,
-    busy: &AtomicBool,
-    failed: &AtomicBool,
-) {
-    while let Ok(changes) = due.recv() {
+impl Pen {
+    fn serve(&self, due: &Receiver<Changes>) {
+        while let Ok(changes) = due.recv() {
+            self.write(&changes);
+        }
+    }
+
+    fn write(&self, changes: &Changes) {
+        let (id, sequence) = (self.id, changes.position.sequence);
         let began = Instant::now();
-        let saved = catch_unwind(AssertUnwindSafe(|| port.save(id, partitions, &changes)));
-        let sequence = changes.position.sequence;
+        let saved = catch_unwind(AssertUnwindSafe(|| self.port.save(id, self.partitions, changes)));
         let fault = match saved {
             Ok(Ok(())) => {
                 meters::checkpoint_written(id, sequence, began.elapsed());
@@ -347,9 +368,9 @@ fn write(
         if let Some(fault) = fault {
             meters::checkpoint_failed(id);
             tracing::warn!(partition = %id, sequence, fault, "a checkpoint was not written; a restart folds more of the journal");
-            failed.store(true, Ordering::Release);
+            self.failed.store(true, Ordering::Release);
         }
-        busy.store(false, Ordering::Release);
+        self.busy.store(false, Ordering::Release);
     }
 }
 

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use guichet_ports::checkpoint::Position;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
 
 use super::batch::Item;
+use crate::config::Hosting;
 use crate::journal::JournalFault;
 use crate::limits::INBOX_ANSWERS_FACTOR;
 
@@ -54,18 +56,44 @@ impl Queues {
     fn len(&self) -> usize {
         self.partitions.len() + self.others.len()
     }
+
+    fn ready(&self, room: usize) -> bool {
+        self.written.is_some() || (room > 0 && self.len() > 0) || (self.closed && self.len() == 0)
+    }
+
+    fn take(&mut self, room: usize) -> Taken {
+        let own = room.min(self.partitions.len());
+        let mut items: Vec<Item> = self.partitions.drain(..own).collect();
+        let more = (room - own).min(self.others.len());
+        items.extend(self.others.drain(..more));
+        let over = self.closed && self.len() == 0;
+        Taken { written: self.written.take(), items, over }
+    }
 }
 
 /// A partition's inbox.
 pub(crate) struct Inbox {
     queues: Mutex<Queues>,
     ready: Condvar,
+    /// Rings instead where the loop is a task.
+    bell: Option<Notify>,
     commands_max: usize,
 }
 
 impl Inbox {
-    pub(crate) fn new(commands_max: usize) -> Self {
-        Self { queues: Mutex::default(), ready: Condvar::new(), commands_max }
+    pub(crate) fn new(commands_max: usize, hosting: Hosting) -> Self {
+        let bell = match hosting {
+            Hosting::Threads => None,
+            Hosting::Here => Some(Notify::new()),
+        };
+        Self { queues: Mutex::default(), ready: Condvar::new(), bell, commands_max }
+    }
+
+    fn ring(&self) {
+        match &self.bell {
+            None => drop(self.ready.notify_one()),
+            Some(bell) => bell.notify_one(),
+        }
     }
 
     /// Puts an item in, or gives it back.
@@ -90,26 +118,20 @@ impl Inbox {
             Lane::Commands | Lane::Answers => return Err(NotTaken::Busy(item)),
         }
         drop(queues);
-        self.ready.notify_one();
+        self.ring();
         Ok(())
     }
 
     /// Tells the loop what became of the batch in flight.
     pub(crate) fn written(&self, result: Result<Position, JournalFault>) {
         self.queues.lock().written = Some(result);
-        self.ready.notify_one();
+        self.ring();
     }
 
     /// Takes up to `room` items; waits until there is something to do, or until `deadline`.
     pub(crate) fn take(&self, room: usize, deadline: Option<Instant>) -> Taken {
         let mut queues = self.queues.lock();
-        loop {
-            let work = queues.written.is_some()
-                || (room > 0 && queues.len() > 0)
-                || (queues.closed && queues.len() == 0);
-            if work {
-                break;
-            }
+        while !queues.ready(room) {
             match deadline {
                 None => self.ready.wait(&mut queues),
                 Some(at) => {
@@ -119,12 +141,29 @@ impl Inbox {
                 }
             }
         }
-        let own = room.min(queues.partitions.len());
-        let mut items: Vec<Item> = queues.partitions.drain(..own).collect();
-        let more = (room - own).min(queues.others.len());
-        items.extend(queues.others.drain(..more));
-        let over = queues.closed && queues.len() == 0;
-        Taken { written: queues.written.take(), items, over }
+        queues.take(room)
+    }
+
+    /// The same for a loop that is a task.
+    pub(crate) async fn taken(&self, room: usize, deadline: Option<Instant>) -> Taken {
+        loop {
+            {
+                let mut queues = self.queues.lock();
+                if queues.ready(room) || deadline.is_some_and(|at| at <= Instant::now()) {
+                    return queues.take(room);
+                }
+            }
+            let rung = async {
+                match &self.bell {
+                    Some(bell) => bell.notified().await,
+                    None => std::future::pending().await,
+                }
+            };
+            match deadline {
+                None => rung.await,
+                Some(at) => drop(tokio::time::timeout_at(at.into(), rung).await),
+            }
+        }
     }
 
     /// Items that wait.
@@ -140,7 +179,7 @@ impl Inbox {
     /// Refuses everything from now on; what waits is still worked off.
     pub(crate) fn close(&self) {
         self.queues.lock().closed = true;
-        self.ready.notify_one();
+        self.ring();
     }
 
     /// Refuses everything from now on and drops what waits, which tells everybody *stopped*.
@@ -154,6 +193,6 @@ impl Inbox {
         };
         // Outside the lock: an item that is dropped may speak to another inbox.
         drop(dropped);
-        self.ready.notify_one();
+        self.ring();
     }
 }

@@ -1,4 +1,5 @@
 //! The partition loop: one thread that decides, one that appends, and nothing released before the append returned.
+//! Or one task that does both ([`crate::config::Hosting`]).
 
 mod batch;
 mod checkpoint;
@@ -12,4 +13,4 @@ mod writer;
 pub(crate) use batch::{Ask, Item, Reply};
 pub(crate) use checkpoint::Checkpoints;
 pub(crate) use inbox::{Inbox, Lane, NotTaken};
-pub(crate) use run::{Outlets, Running, start};
+pub(crate) use run::{End, Outlets, Running, start};

@@ -21,12 +21,12 @@ use tokio::sync::oneshot;
 use super::batch::{Item, Pending, PlaceNote, Postmark, Release, Reply};
 use super::checkpoint::{Checkpoints, Keeper, Recovered, recover};
 use super::courier::Courier;
-use super::inbox::{Inbox, Lane};
+use super::inbox::{Inbox, Lane, Taken};
 use super::places;
 use super::watch::Watchers;
 use super::writer::Writer;
 use crate::clock::Clock;
-use crate::config::StartError;
+use crate::config::{Hosting, StartError};
 use crate::handoff::{Handoffs, Routed, news};
 use crate::journal::{Journal, JournalFault};
 use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX};
@@ -44,9 +44,17 @@ pub(crate) struct Outlets {
     pub checkpoints: Option<Checkpoints>,
 }
 
-/// A partition's threads.
+/// Where a partition's loop runs, and ends.
+pub(crate) enum End {
+    /// On a thread.
+    Thread(JoinHandle<()>),
+    /// As a task.
+    Task(tokio::task::JoinHandle<()>),
+}
+
+/// A partition at work.
 pub(crate) struct Running {
-    pub thread: JoinHandle<()>,
+    pub end: End,
     pub state: Arc<Mutex<PartitionState>>,
     pub recovery: Recovery,
 }
@@ -78,32 +86,58 @@ struct PartitionLoop {
 /// Folds a partition's journal and starts its loop; returns when the state is whole.
 pub(crate) fn start(
     id: PartitionId,
-    mut journal: Box<dyn Journal>,
+    journal: Box<dyn Journal>,
     outlets: Outlets,
+    hosting: Hosting,
 ) -> Result<Running, StartError> {
-    let partitions = u16::try_from(outlets.peers.len()).unwrap_or(u16::MAX);
-    let inbox = Arc::clone(&outlets.peers[usize::from(id.0)]);
     let status = Arc::new(Mutex::new(PartitionState::Running));
     let shown = Arc::clone(&status);
+    if hosting == Hosting::Here {
+        let (partition, recovery) = PartitionLoop::new(id, journal, outlets, status, hosting)?;
+        let end = End::Task(tokio::task::spawn_local(partition.run_here()));
+        return Ok(Running { end, state: shown, recovery });
+    }
     let (ready, when_ready) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("partition-{id}")).spawn(move || {
+        match PartitionLoop::new(id, journal, outlets, status, hosting) {
+            Ok((partition, recovery)) => {
+                // Nobody listens any more only when the start was given up.
+                drop(ready.send(Ok(recovery)));
+                partition.run();
+            }
+            Err(fault) => drop(ready.send(Err(fault))),
+        }
+    });
+    let thread = thread.map_err(StartError::Thread)?;
+    match when_ready.recv() {
+        Ok(Ok(recovery)) => Ok(Running { end: End::Thread(thread), state: shown, recovery }),
+        Ok(Err(fault)) => Err(fault),
+        Err(_) => Err(StartError::Replay(id)),
+    }
+}
+
+impl PartitionLoop {
+    fn new(
+        id: PartitionId,
+        mut journal: Box<dyn Journal>,
+        outlets: Outlets,
+        status: Arc<Mutex<PartitionState>>,
+        hosting: Hosting,
+    ) -> Result<(Self, Recovery), StartError> {
+        let partitions = u16::try_from(outlets.peers.len()).unwrap_or(u16::MAX);
+        let inbox = Arc::clone(&outlets.peers[usize::from(id.0)]);
         let folded = catch_unwind(AssertUnwindSafe(|| {
             recover(id, partitions, &mut *journal, outlets.checkpoints.as_ref())
         }));
         let Recovered { state, position, keeper, recovery } = match folded {
-            Ok(Ok(folded)) => folded,
-            Ok(Err(fault)) => return drop(ready.send(Err(StartError::Journal(fault)))),
-            Err(_) => return drop(ready.send(Err(StartError::Replay(id)))),
+            Ok(folded) => folded.map_err(StartError::Journal)?,
+            Err(_) => return Err(StartError::Replay(id)),
         };
-        let writer = match Writer::start(id, journal, Arc::clone(&inbox)) {
-            Ok(writer) => writer,
-            Err(fault) => return drop(ready.send(Err(StartError::Thread(fault)))),
-        };
-        // Nobody listens any more only when the start was given up.
-        drop(ready.send(Ok(recovery)));
+        let writer =
+            Writer::start(id, journal, Arc::clone(&inbox), hosting).map_err(StartError::Thread)?;
         let (courier, watchers) = (Courier::default(), Watchers::default());
         let (information, pending, in_flight) = (None, Pending::default(), None);
-        let partition = PartitionLoop {
+        let partition = Self {
             id,
             state,
             inbox,
@@ -118,19 +152,24 @@ pub(crate) fn start(
             keeper,
             status,
         };
-        partition.run();
-    });
-    let thread = thread.map_err(StartError::Thread)?;
-    match when_ready.recv() {
-        Ok(Ok(recovery)) => Ok(Running { thread, state: shown, recovery }),
-        Ok(Err(fault)) => Err(fault),
-        Err(_) => Err(StartError::Replay(id)),
+        Ok((partition, recovery))
     }
-}
 
-impl PartitionLoop {
     fn run(mut self) {
         let halted = self.recover().and_then(|()| self.work());
+        self.end(halted);
+    }
+
+    /// The same as a task.
+    async fn run_here(mut self) {
+        let halted = match self.recover() {
+            Ok(()) => self.work_here().await,
+            Err(halt) => Err(halt),
+        };
+        self.end(halted);
+    }
+
+    fn end(mut self, halted: Result<(), Halt>) {
         let in_order = halted.is_ok() && !self.inbox.is_aborted();
         match halted {
             Ok(()) => *self.status.lock() = PartitionState::Closed,
@@ -191,22 +230,43 @@ impl PartitionLoop {
 
     fn work(&mut self) -> Result<(), Halt> {
         loop {
-            let heavy = self.pending.weight >= BATCH_WEIGHT_MAX;
-            let room = if heavy { 0 } else { BATCH_ITEMS_MAX.saturating_sub(self.pending.items) };
-            let taken = self.inbox.take(room, self.courier.next());
-            if let Some(written) = taken.written {
-                self.durable(written)?;
-            }
-            for item in taken.items {
-                self.handle(item)?;
-            }
-            self.dispatch()?;
-            self.send_parcels();
-            meters::inbox_depth(self.id, self.inbox.depth());
-            if taken.over && self.pending.is_empty() && self.in_flight.is_none() {
+            let taken = self.inbox.take(self.room(), self.courier.next());
+            if self.turn(taken)? {
                 return Ok(());
             }
         }
+    }
+
+    async fn work_here(&mut self) -> Result<(), Halt> {
+        loop {
+            let inbox = Arc::clone(&self.inbox);
+            let taken = inbox.taken(self.room(), self.courier.next()).await;
+            if self.turn(taken)? {
+                return Ok(());
+            }
+            // The other tasks of the thread have their turn, too.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Items that still fit into the batch that is being decided.
+    fn room(&self) -> usize {
+        let heavy = self.pending.weight >= BATCH_WEIGHT_MAX;
+        if heavy { 0 } else { BATCH_ITEMS_MAX.saturating_sub(self.pending.items) }
+    }
+
+    /// Works off what was taken; whether that was the last of all.
+    fn turn(&mut self, taken: Taken) -> Result<bool, Halt> {
+        if let Some(written) = taken.written {
+            self.durable(written)?;
+        }
+        for item in taken.items {
+            self.handle(item)?;
+        }
+        self.dispatch()?;
+        self.send_parcels();
+        meters::inbox_depth(self.id, self.inbox.depth());
+        Ok(taken.over && self.pending.is_empty() && self.in_flight.is_none())
     }
 
     fn handle(&mut self, item: Item) -> Result<(), Halt> {

@@ -87,6 +87,12 @@ async fn a_lost_append_at_every_point_of_a_purchase() {
     );
 }
 
+#[actix::test]
+async fn a_lost_append_at_every_point_when_all_is_on_one_thread() {
+    let (points, _) = crash_at_each_append(2, false).await;
+    assert!(points >= 15, "only {points} appends were tried");
+}
+
 #[tokio::test]
 async fn a_kept_append_without_its_answer_at_every_point_of_a_purchase() {
     let (points, refunded) = crash_at_each_append(2, true).await;

@@ -16,6 +16,15 @@ const BOTH: [Authority; 2] = [Authority::Allotted, Authority::Live];
 
 #[tokio::test]
 async fn a_purchase_ends_with_ticket_and_charge_for_any_number_of_partitions() {
+    buy_at_any_number_of_partitions().await;
+}
+
+#[actix::test]
+async fn a_purchase_ends_so_when_all_is_on_one_thread() {
+    buy_at_any_number_of_partitions().await;
+}
+
+async fn buy_at_any_number_of_partitions() {
     for partitions in [1, 2, 7] {
         let mut world = World::open(partitions).await;
         world.place(1, &BOTH).await.expect("placed");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use guichet_actors::{
-    CenterHandle, Clock, Config, Engine, FaultInjection, Journal, MemoryStore, PartitionState,
-    Ports,
+    CenterHandle, Clock, Config, Engine, FaultInjection, Hosting, Journal, MemoryStore,
+    PartitionState, Ports,
 };
 use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
 use guichet_engine::event::{
@@ -61,7 +61,10 @@ fn config(
     faults: &Arc<FaultInjection>,
     checkpoints: &Arc<TestCheckpoints>,
 ) -> Config {
+    // A test in an actix system has everything on its own thread.
+    let here = actix::System::try_current().is_some();
     Config {
+        hosting: if here { Hosting::Here } else { Hosting::Threads },
         checkpoints: Some(Arc::clone(checkpoints) as _),
         // After every record that comes while none is written.
         checkpoint_records: 1,
