@@ -15,7 +15,7 @@ use guichet_ports::center::{Accepted, Center, Refused, Secrets, TerminalView};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-use crate::config::{Config, Ports};
+use crate::config::{Config, Hosting, Ports};
 use crate::flights::{Backoff, Flights};
 use crate::handoff::Handoffs;
 use crate::limits::RETRY_LONGEST_MS;
@@ -324,6 +324,12 @@ impl CenterHandle {
     #[must_use]
     pub fn recovery(&self) -> &[Recovery] {
         self.shared.recovery.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the loops run.
+    #[must_use]
+    pub fn hosting(&self) -> Hosting {
+        self.shared.config.hosting
     }
 
     /// The number of partitions.

@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 
 pub mod bank;
+mod blocking;
 pub mod center;
 pub mod checkpoint;
 pub mod keys;
@@ -13,6 +14,8 @@ pub mod settlement;
 pub mod terminals;
 pub mod ticket_information;
 pub mod vault;
+
+pub use blocking::blocking;
 
 /// A future on the heap, as the object-safe ports return it.
 pub type Later<T> = futures_util::future::BoxFuture<'static, T>;

@@ -235,7 +235,11 @@ async fn revoke_once(shared: &Arc<Shared>, ticket: TicketNumber) -> Option<bool>
         return None;
     };
     // The key server writes to its store before it returns.
-    let revoked = shared.io.spawn_blocking(move || keys.revoke_ticket(ticket)).await;
+    let revoked = {
+        let _ports = shared.io.enter();
+        guichet_ports::blocking(move || keys.revoke_ticket(ticket))
+    };
+    let revoked = revoked.await;
     Some(match revoked {
         Ok(Ok(())) => true,
         Ok(Err(fault)) => {

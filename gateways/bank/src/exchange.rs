@@ -54,7 +54,7 @@ async fn once(link: &LinkHandle, request: BankRequest) -> BankOutcome {
     };
     let preparing = {
         let core = core.clone();
-        tokio::task::spawn_blocking(move || prepare_once(&core, &request)).await
+        guichet_ports::blocking(move || prepare_once(&core, &request)).await
     };
     let prepared = match preparing {
         Ok(Ok(prepared)) => prepared,
@@ -179,7 +179,7 @@ async fn advise(
     let generation = link.wait_up(left).await?;
     let preparing = {
         let (core, request) = (core.clone(), request.clone());
-        tokio::task::spawn_blocking(move || prepare_advice(&core, &request)).await
+        guichet_ports::blocking(move || prepare_advice(&core, &request)).await
     };
     let Prepared { message, body, key } = match preparing {
         Ok(Ok(prepared)) => prepared,

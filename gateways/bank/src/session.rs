@@ -406,7 +406,7 @@ impl<'a> Session<'a> {
                 mac_check: part(KeyPart::MacCheck),
             };
             let core = self.core.clone();
-            let imported = tokio::task::spawn_blocking(move || {
+            let imported = guichet_ports::blocking(move || {
                 core.keys.import_zone_keys(core.acquirer, &wrapped)
             })
             .await;

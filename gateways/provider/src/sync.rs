@@ -124,7 +124,7 @@ async fn read_snapshot(response: Response, mut loader: Loader) -> Result<Snapsho
         tokio::task::yield_now().await;
     }
     // On a thread of its own: the index over a large timetable takes a while.
-    tokio::task::spawn_blocking(move || loader.finish())
+    guichet_ports::blocking(move || loader.finish())
         .await
         .map_err(|e| FetchError::Garbage(e.to_string()))?
         .map_err(garbage)

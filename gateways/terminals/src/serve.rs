@@ -433,7 +433,7 @@ pub(crate) async fn withdraw_if_over(center: &dyn Center, link: &Link, order: Or
 pub(crate) async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    match tokio::task::spawn_blocking(act).await {
+    match guichet_ports::blocking(act).await {
         Ok(value) => Some(value),
         Err(fault) => {
             tracing::error!(%fault, "a blocking step failed");

@@ -12,4 +12,4 @@ pub mod text;
 pub mod trace;
 
 pub use booking::Desk;
-pub use server::{Readiness, WebConfig, WebError, serve};
+pub use server::{App, Readiness, WebConfig, WebError, app, configure, headers, serve};

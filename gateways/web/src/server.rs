@@ -58,20 +58,24 @@ pub enum WebError {
     },
 }
 
-/// Starts the server on the current actix system.
-///
-/// # Errors
-/// [`WebError::Listen`].
-pub fn serve(
+/// The booking center, not listening yet.
+pub fn app(
     config: WebConfig,
     desk: Desk,
     readiness: Readiness,
     metrics: Option<PrometheusHandle>,
-) -> Result<(SocketAddr, ServerHandle), WebError> {
-    let address = config.listen;
-    let workers = config.workers.max(1);
+) -> web::Data<App> {
     let limiter = Limiter::new(config.burst, config.per_minute);
-    let app = web::Data::new(App { desk, config, limiter, readiness, metrics });
+    web::Data::new(App { desk, config, limiter, readiness, metrics })
+}
+
+/// Starts the server on the current actix system.
+///
+/// # Errors
+/// [`WebError::Listen`].
+pub fn serve(app: web::Data<App>) -> Result<(SocketAddr, ServerHandle), WebError> {
+    let address = app.config.listen;
+    let workers = app.config.workers.max(1);
     let listen = |source| WebError::Listen { address, source };
     let server = HttpServer::new(move || {
         ActixApp::new()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use guichet_actors::{
-    CenterHandle, Config as EngineConfig, Engine, PartitionState, Ports, open_segments,
+    CenterHandle, Config as EngineConfig, Engine, Hosting, PartitionState, Ports, open_segments,
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
 use guichet_engine::command::{Body, Command, Principal, Role};
@@ -60,6 +60,8 @@ pub struct Center {
     pub info: Option<Arc<dyn TicketInformation>>,
     /// Where the site listens.
     pub web: Option<SocketAddr>,
+    /// The site.
+    pub app: Option<actix_web::web::Data<guichet_web::App>>,
     /// The bank twin's back office, where one runs beside the center.
     pub bank_twin: Option<String>,
     /// Where terminals connect.
@@ -80,6 +82,8 @@ pub enum Scope {
     },
     /// The engine and its files alone, for a command on a directory that nobody runs.
     Engine,
+    /// Everything, on the caller's thread; the site is given to the caller, who serves it.
+    Here,
 }
 
 fn principal(role: Role) -> Principal {
@@ -113,7 +117,7 @@ impl Center {
             .with_context(|| format!("cannot open the journal in {}", data.root().display()))?;
         let journals = match scope {
             Scope::Whole { crash_at_append: Some(n) } => crate::rehearse::crash_at(journals, n),
-            Scope::Whole { crash_at_append: None } | Scope::Engine => journals,
+            Scope::Whole { crash_at_append: None } | Scope::Engine | Scope::Here => journals,
         };
         let vault = Arc::new(open_vault(&config, &data, scope)?);
         if scope != Scope::Engine {
@@ -121,6 +125,9 @@ impl Center {
         }
         let operator = OperatorId(config.operator.id);
         let mut settings = EngineConfig::new(operator);
+        if scope == Scope::Here {
+            settings.hosting = Hosting::Here;
+        }
         settings.checkpoints = open_store(&data);
         if matches!(scope, Scope::Whole { crash_at_append: Some(_) }) {
             // A rehearsal is to end while checkpoints are written, too.
@@ -139,6 +146,7 @@ impl Center {
             data,
             info: None,
             web: None,
+            app: None,
             bank_twin: None,
             terminals: None,
             banks: None,
@@ -147,7 +155,7 @@ impl Center {
             site: None,
         };
         match scope {
-            Scope::Whole { .. } => center.open_doors(runtime).await?,
+            Scope::Whole { .. } | Scope::Here => center.open_doors(runtime).await?,
             Scope::Engine => {
                 center.handle.set_ports(center.ports(Arc::new(NoTerminals), BTreeMap::new()))
             }
@@ -315,10 +323,14 @@ impl Center {
             workers: 2,
             links: Vec::new(),
         };
-        let (address, site) = guichet_web::serve(web, desk, readiness, crate::telemetry::handle())
-            .map_err(|error| {
-                crate::ports::taken(error.into(), self.config.web.listen, "web.listen")
-            })?;
+        let app = guichet_web::app(web, desk, readiness, crate::telemetry::handle());
+        self.app = Some(app.clone());
+        if self.handle.hosting() == Hosting::Here {
+            return Ok(());
+        }
+        let (address, site) = guichet_web::serve(app).map_err(|error| {
+            crate::ports::taken(error.into(), self.config.web.listen, "web.listen")
+        })?;
         self.web = Some(address);
         self.site = Some(site);
         Ok(())

@@ -2,26 +2,16 @@
 
 mod admin;
 mod audit;
-mod center;
 mod child;
-mod clock;
-mod config;
-mod data;
 mod demo;
 mod explain;
 mod gate;
-mod information;
-mod links;
 mod operator;
 mod play;
-mod ports;
-mod rehearse;
 mod sandbox;
 mod settle;
 mod table;
-mod telemetry;
 mod up;
-mod wire_log;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use guichet_center::{center, clock, config, data, links, ports, rehearse, telemetry, wire_log};
 
 /// A nationwide network of automatic ticket terminals, on one engine.
 #[derive(Parser)]
