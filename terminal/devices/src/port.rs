@@ -1,10 +1,13 @@
 //! The serial line: opens, reads, writes, and opens again when it vanished.
+//!
+//! A path `tcp://host:port` names a line behind a serial device server, which carries its bytes over TCP as they are.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_serial::{ClearBuffer, SerialPort, SerialStream};
 use tracing::{info, warn};
@@ -18,12 +21,17 @@ pub const REOPEN_MAX: Duration = Duration::from_secs(2);
 /// Longest time that a write may wait for the device to take bytes.
 pub const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
+/// Begins the path of a line that is reached over TCP.
+pub const TCP_SCHEME: &str = "tcp://";
+/// Longest time that a device server may take to accept a connection.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
 /// Where a serial line is and how fast it runs (always 8 data bits, no parity, 1 stop bit).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineConfig {
-    /// Path of the terminal device; a link is followed anew at each opening.
+    /// Path of the terminal device; a link is followed anew at each opening. Or `tcp://host:port`.
     pub path: PathBuf,
-    /// Speed in bits per second.
+    /// Speed in bits per second; a device server has its own setting.
     pub baud: u32,
 }
 
@@ -34,10 +42,67 @@ impl LineConfig {
     }
 }
 
+/// The open end of a line.
+enum Stream {
+    Serial(SerialStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    async fn open(config: &LineConfig) -> Result<Self, tokio_serial::Error> {
+        let path = config.path.to_string_lossy();
+        if let Some(address) = path.strip_prefix(TCP_SCHEME) {
+            let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address))
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            stream.set_nodelay(true)?;
+            return Ok(Self::Tcp(stream));
+        }
+        let stream = SerialStream::open(&tokio_serial::new(path, config.baud))?;
+        Ok(Self::Serial(stream))
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Serial(stream) => stream.read(buffer).await,
+            Self::Tcp(stream) => stream.read(buffer).await,
+        }
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Serial(stream) => stream.write_all(bytes).await,
+            Self::Tcp(stream) => stream.write_all(bytes).await,
+        }
+    }
+
+    /// Throws away what has arrived and was not read, and with `both` also what was not sent.
+    fn clear(&self, both: bool) -> io::Result<()> {
+        match self {
+            Self::Serial(stream) => {
+                let which = if both { ClearBuffer::All } else { ClearBuffer::Input };
+                Ok(stream.clear(which)?)
+            }
+            Self::Tcp(stream) => {
+                let mut waste = [0; 512];
+                loop {
+                    match stream.try_read(&mut waste) {
+                        // The next read finds the end.
+                        Ok(0) => return Ok(()),
+                        Ok(_) => {}
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A serial line that opens on demand and forgets a broken connection.
 pub struct Line {
     config: LineConfig,
-    stream: Option<SerialStream>,
+    stream: Option<Stream>,
     /// Counts openings, so that a driver knows when it speaks to a fresh connection.
     epoch: u64,
     pause: Duration,
@@ -76,11 +141,10 @@ impl Line {
         if let Some(at) = self.not_before {
             sleep_until(at).await;
         }
-        let builder = tokio_serial::new(self.config.path.to_string_lossy(), self.config.baud);
-        match SerialStream::open(&builder) {
+        match Stream::open(&self.config).await {
             Ok(stream) => {
                 // What lay in the buffers belongs to a conversation that nobody remembers.
-                if let Err(error) = stream.clear(ClearBuffer::All) {
+                if let Err(error) = stream.clear(true) {
                     warn!(path = %self.path(), %error, "cannot clear the line");
                 }
                 self.stream = Some(stream);
@@ -167,7 +231,7 @@ impl Line {
     /// Throws away what has arrived and was not read.
     pub fn discard_input(&mut self) {
         if let Some(stream) = &self.stream
-            && let Err(error) = stream.clear(ClearBuffer::Input)
+            && let Err(error) = stream.clear(false)
         {
             warn!(path = %self.path(), %error, "cannot clear the input of the line");
         }
@@ -206,5 +270,29 @@ mod tests {
         assert!(line.open_until(Instant::now()).await.is_err());
         assert_eq!(line.epoch(), 0);
         assert!(!line.is_open());
+    }
+
+    #[tokio::test]
+    async fn a_line_behind_a_device_server_is_read_written_emptied_and_opened_again() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let path = format!("{TCP_SCHEME}{}", server.local_addr().unwrap());
+        let mut line = Line::new(LineConfig::new(path, 9600));
+        line.ensure_open().await.unwrap();
+        let (mut device, _) = server.accept().await.unwrap();
+        line.write_all(b"hello").await.unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(device.read(&mut buffer).await.unwrap(), 5);
+        device.write_all(b"old").await.unwrap();
+        let Some(Stream::Tcp(stream)) = &line.stream else { panic!("not over TCP") };
+        stream.readable().await.unwrap();
+        line.discard_input();
+        device.write_all(b"new").await.unwrap();
+        assert_eq!(line.read(&mut buffer).await.unwrap(), 3);
+        assert_eq!(&buffer[..3], b"new");
+        drop(device);
+        assert!(line.read(&mut buffer).await.unwrap_err().is_line());
+        assert!(!line.is_open());
+        line.open_until(Instant::now() + Duration::from_secs(5)).await.unwrap();
+        assert_eq!(line.epoch(), 2);
     }
 }

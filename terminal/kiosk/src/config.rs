@@ -50,6 +50,8 @@ pub struct KioskConfig {
     pub devices: DevicePaths,
     /// Where the screen is served; port 0 takes a free one.
     pub screen_addr: SocketAddr,
+    /// Whether the screen is served; else only who holds the [`crate::Running`] sees and touches it.
+    pub serve_screen: bool,
     /// How long people are waited for.
     pub timeouts: Timeouts,
     /// How long a printed ticket may lie in the exit before the machine keeps it.
@@ -82,6 +84,7 @@ impl KioskConfig {
             terminal,
             devices,
             screen_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            serve_screen: true,
             timeouts: Timeouts::default(),
             take_within: Duration::from_secs(30),
             recall_within: Duration::from_secs(20),

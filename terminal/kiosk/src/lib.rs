@@ -22,6 +22,8 @@ pub mod store;
 pub use config::{DevicePaths, KioskConfig};
 pub use error::KioskError;
 pub use run::{Running, run, run_until, start};
+pub use screen::Shown;
+pub use shell::TapOrder;
 pub use steps::crash_points;
 
 /// The wall clock, microseconds since 1970 UTC.

@@ -30,7 +30,7 @@ use crate::flow::{Flow, Health};
 use crate::meters::Meters;
 use crate::now_us;
 use crate::screen::{self, Desk, Shown, texts};
-use crate::shell::{Ears, Hands, Shell};
+use crate::shell::{Ears, Hands, Shell, TapOrder};
 use crate::steps::Steps;
 use crate::store::{OutboxStore, Store};
 
@@ -49,12 +49,16 @@ const BAUD: [u32; 4] = [9_600, 19_200, 115_200, 115_200];
 pub struct Running {
     /// Where its screen is served.
     pub screen_addr: SocketAddr,
+    /// What it shows.
+    pub shown: watch::Receiver<Shown>,
+    /// Its touches.
+    pub taps: mpsc::Sender<TapOrder>,
     stop: watch::Sender<bool>,
     stop_link: watch::Sender<Option<ByeReason>>,
     shell: JoinHandle<Result<(), KioskError>>,
     link: JoinHandle<Result<(), KioskError>>,
     devices: Vec<JoinHandle<()>>,
-    server: ServerHandle,
+    server: Option<ServerHandle>,
     postbox: Postbox,
 }
 
@@ -141,9 +145,16 @@ pub async fn start(config: KioskConfig) -> Result<Running, KioskError> {
     };
     let (screen, shown) = watch::channel(first);
     let (taps, taps_heard) = mpsc::channel(TAPS_WAITING);
+    let (seen, touched) = (shown.clone(), taps.clone());
     let desk = Desk { shown, taps, meters: meters.clone(), preview: config.preview };
-    let (screen_addr, server) = screen::bind(config.screen_addr, desk)?;
-    let handle = server.handle();
+    let (screen_addr, server) = match config.serve_screen {
+        true => {
+            let (bound, server) = screen::bind(config.screen_addr, desk)?;
+            (bound, Some(server))
+        }
+        false => (config.screen_addr, None),
+    };
+    let handle = server.as_ref().map(|server| server.handle());
 
     let (events, devices_heard) = mpsc::channel(EVENTS_WAITING);
     let (pad_orders, pad_heard) = mpsc::channel(ORDERS_WAITING);
@@ -175,22 +186,35 @@ pub async fn start(config: KioskConfig) -> Result<Running, KioskError> {
     let ears = Ears { devices: devices_heard, link: link_heard, taps: taps_heard, stop: stopped };
     let shell = Shell::new(config.terminal, store.clone(), postbox.clone(), hands, meters, flow)?;
 
-    let devices = vec![
+    let mut devices = vec![
         tokio::spawn(reader::serve(card_reader, events.clone())),
         tokio::spawn(pad::serve(pin_pad, events.clone(), pad_heard, displayed)),
         tokio::spawn(tickets.serve(tickets_heard)),
         tokio::spawn(receipts::serve(receipt_printer, events, receipts_heard, steps)),
-        tokio::spawn(async move {
+    ];
+    if let Some(server) = server {
+        devices.push(tokio::spawn(async move {
             if let Err(error) = server.await {
                 warn!(%error, "the screen's server ended");
             }
-        }),
-    ];
+        }));
+    }
     let shell = tokio::spawn(shell.serve(ears));
     let line =
         LinkTask { client: config.client(), store, postbox: postbox.clone(), events: link_events };
     let link = tokio::spawn(line.serve(center, code, link_stopped));
-    Ok(Running { screen_addr, stop, stop_link, shell, link, devices, server: handle, postbox })
+    Ok(Running {
+        screen_addr,
+        shown: seen,
+        taps: touched,
+        stop,
+        stop_link,
+        shell,
+        link,
+        devices,
+        server: handle,
+        postbox,
+    })
 }
 
 impl Running {
@@ -224,7 +248,9 @@ impl Running {
             let _ = tokio::time::timeout(GOODBYE_WITHIN * 2, &mut self.link).await;
         }
         self.link.abort();
-        self.server.stop(false).await;
+        if let Some(server) = self.server {
+            server.stop(false).await;
+        }
         for task in &self.devices {
             task.abort();
         }

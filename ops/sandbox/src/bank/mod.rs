@@ -3,14 +3,14 @@
 //! It shares the codec with the product and nothing else: its cryptography, its books and its
 //! clearing file are its own, so that the two can judge each other.
 
-mod admin;
+pub mod admin;
 pub mod books;
 mod clearing;
 pub mod crypto;
 pub mod data;
 pub mod faults;
 mod host;
-mod server;
+pub mod server;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -109,11 +109,11 @@ impl Running {
     }
 }
 
-/// Starts a bank twin on the current tokio runtime.
+/// Opens the bank without its line and its back office; [`server::serve`] is its line.
 ///
 /// # Errors
-/// A dialect, table, zone or key that is not usable, or an address that is taken.
-pub async fn start(config: BankTwinConfig) -> anyhow::Result<Running> {
+/// A dialect, table, zone or key that is not usable.
+pub fn open(config: &BankTwinConfig) -> anyhow::Result<Arc<Host>> {
     let dialect = Dialect::named(&config.dialect)
         .with_context(|| format!("dialect {:?} is not usable", config.dialect))?;
     let data = data::BankData::load(config.data.as_deref())?;
@@ -130,6 +130,15 @@ pub async fn start(config: BankTwinConfig) -> anyhow::Result<Running> {
     {
         host.restore(stored);
     }
+    Ok(host)
+}
+
+/// Starts a bank twin on the current tokio runtime.
+///
+/// # Errors
+/// As [`open`], or an address that is taken.
+pub async fn start(config: BankTwinConfig) -> anyhow::Result<Running> {
+    let host = open(&config)?;
     let listener = TcpListener::bind(&config.iso_bind)
         .await
         .with_context(|| format!("cannot listen on {}", config.iso_bind))?;

@@ -1,7 +1,7 @@
 //! Twins of a terminal's devices: card reader, PIN pad, ticket printer, receipt printer.
 //!
-//! Each is a real pseudo-terminal behind a link in the directory given, and is emulated from its
-//! bytes alone; nothing here uses the drivers. A person's hands (swipe, keys, taking paper) and
+//! Each is a real pseudo-terminal behind a link in the directory given (or a TCP port, as behind a device server), and
+//! is emulated from its bytes alone; nothing here uses the drivers. A person's hands (swipe, keys, taking paper) and
 //! faults come over HTTP on the loopback address.
 
 pub mod admin;
@@ -12,6 +12,7 @@ pub mod paper;
 pub mod printer;
 mod pty;
 mod reader;
+mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -31,8 +32,8 @@ use pad::{Pad, PadView};
 use paper::font::Fonts;
 use paper::render::Stock;
 use printer::{Printer, Profile};
-use pty::Pty;
 use reader::ReaderBooks;
+use wire::Wire;
 
 /// Orders that wait for a device; more are refused.
 const ORDERS_MAX: usize = 64;
@@ -58,6 +59,10 @@ pub struct DevicesTwinConfig {
     pub receipt_ms: u64,
     /// Font with Chinese characters, instead of those known.
     pub font: Option<PathBuf>,
+    /// The devices are behind a device server: their lines are TCP ports instead of pseudo-terminals.
+    pub over_tcp: bool,
+    /// Each paper is drawn as a picture; else it is only noted.
+    pub pictures: bool,
 }
 
 impl Default for DevicesTwinConfig {
@@ -71,6 +76,8 @@ impl Default for DevicesTwinConfig {
             ticket_ms: 400,
             receipt_ms: 250,
             font: None,
+            over_tcp: false,
+            pictures: true,
         }
     }
 }
@@ -157,23 +164,36 @@ fn announce(ready: &Ready) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the twin in the background of the current runtime.
-pub async fn start(config: DevicesTwinConfig) -> anyhow::Result<Running> {
+/// The twin without its admin interface: who holds this is the person and the fault.
+pub struct Begun {
+    /// Hands and eyes.
+    pub desk: web::Data<Desk>,
+    /// Paths of card reader, PIN pad, ticket printer and receipt printer.
+    pub lines: [PathBuf; 4],
+    /// What runs.
+    pub tasks: Vec<JoinHandle<()>>,
+}
+
+/// Starts the devices in the background of the current runtime.
+///
+/// # Errors
+/// The directory, the keys or the lines cannot be used.
+pub async fn begin(config: &DevicesTwinConfig) -> anyhow::Result<Begun> {
     let dir = &config.dir;
     let paper_dir = dir.join("paper");
     std::fs::create_dir_all(&paper_dir)
         .with_context(|| format!("cannot make the directory {}", paper_dir.display()))?;
-    let link = |device: Device| dir.join(device.name());
-    let fonts = Arc::new(Fonts::load(config.font.as_deref()));
-    let ticket = printer(&config, Device::TicketPrinter, &fonts, &paper_dir)?;
-    let receipt = printer(&config, Device::ReceiptPrinter, &fonts, &paper_dir)?;
+    let fonts = config.pictures.then(|| Arc::new(Fonts::load(config.font.as_deref())));
+    let ticket = printer(config, Device::TicketPrinter, &fonts, &paper_dir).await?;
+    let receipt = printer(config, Device::ReceiptPrinter, &fonts, &paper_dir).await?;
 
     let pad_view = Arc::new(Mutex::new(PadView::default()));
     let key_file = config.key_file.as_deref();
     let serial = format!("PAD-{}", config.serial);
     let pad = Pad::load(key_file, dir.join("pin-pad.json"), serial, pad_view.clone())?;
-    let pad_line = Pty::open(&link(Device::PinPad))?;
-    let reader_line = Pty::open(&link(Device::CardReader))?;
+    let pad_line = line(config, Device::PinPad).await?;
+    let reader_line = line(config, Device::CardReader).await?;
+    let lines = [reader_line.path(), pad_line.path(), ticket.line_path(), receipt.line_path()];
     let reader_books = Arc::new(Mutex::new(ReaderBooks::default()));
     let (swipes, swipe_orders) = mpsc::channel(ORDERS_MAX);
     let (keys, key_orders) = mpsc::channel(ORDERS_MAX);
@@ -187,6 +207,22 @@ pub async fn start(config: DevicesTwinConfig) -> anyhow::Result<Running> {
         receipt: receipt.clone(),
         paper_dir,
     });
+    let tasks = vec![
+        tokio::spawn(ticket.serve()),
+        tokio::spawn(receipt.serve()),
+        tokio::spawn(pad.serve(pad_line, key_orders)),
+        tokio::spawn(reader::serve(reader_line, swipe_orders, reader_books)),
+    ];
+    Ok(Begun { desk, lines, tasks })
+}
+
+/// Starts the twin with its admin interface in the background of the current runtime.
+///
+/// # Errors
+/// As [`begin`], or the address is taken.
+pub async fn start(config: DevicesTwinConfig) -> anyhow::Result<Running> {
+    let Begun { desk, lines, mut tasks } = begin(&config).await?;
+    let printers = [desk.ticket.clone(), desk.receipt.clone()];
     let server =
         HttpServer::new(move || App::new().app_data(desk.clone()).configure(admin::routes))
             .workers(1)
@@ -199,32 +235,27 @@ pub async fn start(config: DevicesTwinConfig) -> anyhow::Result<Running> {
     let admin_addr = *server.addrs().first().context("no address")?;
     let server = server.run();
     let handle = server.handle();
-    let printers = [ticket.clone(), receipt.clone()];
-    let tasks = vec![
-        tokio::spawn(ticket.serve()),
-        tokio::spawn(receipt.serve()),
-        tokio::spawn(pad.serve(pad_line, key_orders)),
-        tokio::spawn(reader::serve(reader_line, swipe_orders, reader_books)),
-        tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "admin interface ended");
-            }
-        }),
-    ];
-    let ready = Ready {
-        admin_addr,
-        card_reader: link(Device::CardReader),
-        pin_pad: link(Device::PinPad),
-        ticket_printer: link(Device::TicketPrinter),
-        receipt_printer: link(Device::ReceiptPrinter),
-    };
+    tasks.push(tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "admin interface ended");
+        }
+    }));
+    let [card_reader, pin_pad, ticket_printer, receipt_printer] = lines;
+    let ready = Ready { admin_addr, card_reader, pin_pad, ticket_printer, receipt_printer };
     Ok(Running { ready, tasks, server: handle, printers })
 }
 
-fn printer(
+async fn line(config: &DevicesTwinConfig, device: Device) -> anyhow::Result<Wire> {
+    match config.over_tcp {
+        true => Wire::listen().await,
+        false => Wire::link(&config.dir.join(device.name())),
+    }
+}
+
+async fn printer(
     config: &DevicesTwinConfig,
     device: Device,
-    fonts: &Arc<Fonts>,
+    fonts: &Option<Arc<Fonts>>,
     paper_dir: &Path,
 ) -> anyhow::Result<Arc<Printer>> {
     let is_ticket = device == Device::TicketPrinter;
@@ -238,7 +269,7 @@ fn printer(
         print_ms: if is_ticket { config.ticket_ms } else { config.receipt_ms },
         auto_take_ms: config.auto_take_ms,
     };
-    let line = Pty::open(&config.dir.join(device.name()))?;
+    let line = line(config, device).await?;
     let books = config.dir.join(format!("{}.json", device.name()));
     Printer::load(profile, line, fonts.clone(), books, paper_dir.to_owned())
 }

@@ -40,6 +40,11 @@ impl Pty {
         Ok(Pty { master, slave, link: link.to_owned(), device })
     }
 
+    /// Where it is linked.
+    pub fn link(&self) -> &Path {
+        &self.link
+    }
+
     /// Reads what the host sent.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {

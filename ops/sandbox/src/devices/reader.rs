@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::faults::{Fault, FaultSet, garble};
-use super::pty::Pty;
+use super::wire::Wire;
 
 /// Most characters of a track in an order for a swipe.
 const TRACK_MAX: usize = 110;
@@ -51,7 +51,7 @@ pub struct ReaderBooks {
 
 /// Runs the reader until its orders end.
 pub async fn serve(
-    line: Pty,
+    line: Wire,
     mut orders: mpsc::Receiver<SwipeOrder>,
     books: Arc<Mutex<ReaderBooks>>,
 ) {

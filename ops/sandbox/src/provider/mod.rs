@@ -8,7 +8,7 @@ pub mod catalogue;
 pub mod config;
 pub mod demand;
 pub mod faults;
-mod http;
+pub mod http;
 pub mod layouts;
 pub mod moment;
 pub mod refusal;
@@ -84,7 +84,8 @@ pub async fn start(config: ProviderTwinConfig) -> anyhow::Result<RunningTwin> {
     Ok(RunningTwin { addr, twin, handle, server, clock })
 }
 
-async fn clock(twin: Arc<Twin>, per_minute: u32) {
+/// Lets the twin's time pass: holds end, and strangers buy so many places a minute.
+pub async fn clock(twin: Arc<Twin>, per_minute: u32) {
     let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut owed = 0u64;

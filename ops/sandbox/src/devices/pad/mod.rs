@@ -16,7 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::faults::{Fault, FaultSet, garble};
 use super::keep;
-use super::pty::Pty;
+use super::wire::Wire;
 use crypto::{PadKeys, next_counter};
 use link::Link;
 
@@ -144,7 +144,7 @@ impl Pad {
     }
 
     /// Runs the pad until its keys are gone.
-    pub async fn serve(mut self, line: Pty, mut keys: mpsc::Receiver<Key>) {
+    pub async fn serve(mut self, line: Wire, mut keys: mpsc::Receiver<Key>) {
         let mut buffer = [0u8; 256];
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         loop {
@@ -182,7 +182,7 @@ impl Pad {
         }
     }
 
-    async fn send(&self, line: &Pty, mut frame: Zeroizing<Vec<u8>>) {
+    async fn send(&self, line: &Wire, mut frame: Zeroizing<Vec<u8>>) {
         {
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             if view.faults.strike(Fault::Mute).is_some() {

@@ -19,7 +19,7 @@ use super::faults::{Device, Fault, FaultOrder, garble};
 use super::keep;
 use super::paper::font::Fonts;
 use super::paper::render::Stock;
-use super::pty::Pty;
+use super::wire::Wire;
 use books::Books;
 use interpreter::{Action, Interpreter, Step};
 use realtime::{RealTime, Scanner};
@@ -56,8 +56,9 @@ pub struct Profile {
 /// A printer; its parts share it.
 pub struct Printer {
     profile: Profile,
-    line: Pty,
-    fonts: Arc<Fonts>,
+    line: Wire,
+    /// Without fonts nothing is drawn.
+    fonts: Option<Arc<Fonts>>,
     books_path: PathBuf,
     paper_dir: PathBuf,
     state: Mutex<State>,
@@ -86,8 +87,8 @@ impl Printer {
     /// Loads the books and brings them in order after a loss of power.
     pub fn load(
         profile: Profile,
-        line: Pty,
-        fonts: Arc<Fonts>,
+        line: Wire,
+        fonts: Option<Arc<Fonts>>,
         books_path: PathBuf,
         paper_dir: PathBuf,
     ) -> anyhow::Result<Arc<Printer>> {
@@ -106,6 +107,11 @@ impl Printer {
     /// Runs the printer; never ends.
     pub async fn serve(self: Arc<Printer>) {
         tokio::join!(self.listen(), self.work());
+    }
+
+    /// Path of its line.
+    pub fn line_path(&self) -> PathBuf {
+        self.line.path()
     }
 
     /// Takes the link of its line away.

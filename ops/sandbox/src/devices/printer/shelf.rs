@@ -47,10 +47,13 @@ impl Printer {
             lines: canvas.lines(),
         };
         let note = serde_json::to_vec_pretty(&note)?;
-        let (fonts, stock) = (self.fonts.clone(), self.profile.stock);
+        std::fs::create_dir_all(&self.paper_dir)?;
+        let Some(fonts) = self.fonts.clone() else {
+            return keep::write_whole(&self.draft_path(number, "json"), &note);
+        };
+        let stock = self.profile.stock;
         let picture =
             tokio::task::spawn_blocking(move || render::png(&canvas, stock, &fonts)).await??;
-        std::fs::create_dir_all(&self.paper_dir)?;
         keep::write_whole(&self.draft_path(number, "json"), &note)?;
         keep::write_whole(&self.draft_path(number, "png"), &picture)
     }
