@@ -29,6 +29,54 @@ pub struct Desk {
     pub(super) paper_dir: PathBuf,
 }
 
+/// The hands of somebody in the same process.
+impl Desk {
+    /// Draws a card through the reader; whether the reader was not busy.
+    pub fn swipe(&self, track1: Option<&str>, track2: &str) -> bool {
+        let order = SwipeOrder { track1: track1.map(str::to_owned), track2: track2.to_owned() };
+        order.is_sound() && self.swipes.try_send(order).is_ok()
+    }
+
+    /// Presses a key of the PIN pad; whether the pad was not busy.
+    pub fn press(&self, key: Key) -> bool {
+        self.keys.try_send(key).is_ok()
+    }
+
+    /// Takes the paper in the exit, and says which it was.
+    pub fn take(&self) -> Option<u32> {
+        self.ticket.take_paper()
+    }
+
+    /// Lets something go wrong; whether it can, and there is room for it.
+    pub fn arm(&self, order: FaultOrder) -> bool {
+        if !order.fault.fits(order.device) {
+            return false;
+        }
+        match order.device {
+            Device::CardReader => {
+                self.reader.lock().unwrap_or_else(PoisonError::into_inner).faults.arm(order)
+            }
+            Device::PinPad => {
+                self.pad.lock().unwrap_or_else(PoisonError::into_inner).faults.arm(order)
+            }
+            device => self.printer(device).is_some_and(|printer| printer.arm(order)),
+        }
+    }
+
+    /// Mends everything.
+    pub fn repair(&self) {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
+        self.pad.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
+        self.ticket.repair();
+        self.receipt.repair();
+    }
+
+    /// Papers printed so far: tickets and receipts.
+    pub fn prints(&self) -> (u32, u32) {
+        (self.ticket.view().books.prints, self.receipt.view().books.prints)
+    }
+}
+
 impl Desk {
     fn printer(&self, device: Device) -> Option<&Arc<Printer>> {
         match device {
@@ -102,24 +150,14 @@ async fn arm(desk: web::Data<Desk>, order: web::Json<FaultOrder>) -> HttpRespons
     if !order.fault.fits(order.device) {
         return problem(StatusCode::UNPROCESSABLE_ENTITY, "that cannot happen at this device");
     }
-    let armed = match order.device {
-        Device::CardReader => {
-            desk.reader.lock().unwrap_or_else(PoisonError::into_inner).faults.arm(order)
-        }
-        Device::PinPad => desk.pad.lock().unwrap_or_else(PoisonError::into_inner).faults.arm(order),
-        device => desk.printer(device).is_some_and(|printer| printer.arm(order)),
-    };
-    match armed {
+    match desk.arm(order) {
         true => HttpResponse::Ok().json(json!({ "armed": true })),
         false => problem(StatusCode::CONFLICT, "too many faults armed: clear them first"),
     }
 }
 
 async fn repair(desk: web::Data<Desk>) -> HttpResponse {
-    desk.reader.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
-    desk.pad.lock().unwrap_or_else(PoisonError::into_inner).faults.clear();
-    desk.ticket.repair();
-    desk.receipt.repair();
+    desk.repair();
     HttpResponse::Ok().json(json!({ "cleared": true }))
 }
 
