@@ -309,7 +309,8 @@ impl Intents<'_> {
                 session: state.session,
                 payment,
                 pin_try,
-                tries_left: PIN_TRIES_MAX.saturating_sub(pin_try),
+                // The one that is asked for counts.
+                tries_left: (PIN_TRIES_MAX + 1).saturating_sub(pin_try),
                 amount: state.amount,
                 until,
             };

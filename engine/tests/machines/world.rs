@@ -592,7 +592,12 @@ impl World {
     fn carry_terminal(&mut self, intent: &TerminalIntent, fault: Fault) -> Vec<(Role, Body)> {
         let order = intent.order;
         match &intent.op {
-            TerminalOp::AskPin { session, payment, pin_try, .. } => {
+            TerminalOp::AskPin { session, payment, pin_try, tries_left, .. } => {
+                assert_eq!(
+                    tries_left + pin_try,
+                    guichet_engine::limits::PIN_TRIES_MAX + 1,
+                    "the one that is asked for counts"
+                );
                 if self.person_left || fault != Fault::Fine {
                     return Vec::new();
                 }

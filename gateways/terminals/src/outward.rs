@@ -261,7 +261,7 @@ pub(crate) fn standing(order: &Order, terminal: TerminalId, session: SessionId) 
             session,
             payment: no,
             pin_try,
-            tries_left: PIN_TRIES_MAX.saturating_sub(pin_try),
+            tries_left: (PIN_TRIES_MAX + 1).saturating_sub(pin_try),
             amount: payment.amount,
             until,
         }],

@@ -8,6 +8,10 @@ fn main() {
     tracing_subscriber::fmt().without_time().with_env_filter(tracing_subscriber::EnvFilter::from_env("SIM_LOG")).with_writer(std::io::stderr).init();
     let seed: u64 = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(1);
     let dir = std::path::PathBuf::from(format!("/dev/shm/guichet-sim-{}-{seed}", std::process::id()));
+    std::thread::spawn(move || play(seed, dir)).join().unwrap();
+}
+
+fn play(seed: u64, dir: std::path::PathBuf) {
     let t = std::time::Instant::now();
     let setting = Setting { seed, partitions: 2, terminals: 2, live_percent: 50, dialect: "ascii", dir: dir.clone() };
     let mut world = World::new(setting);
