@@ -5,8 +5,11 @@
 //! fixes everything that happens, faults included, and is all that it takes to see it again.
 
 pub mod http;
+pub mod oracle;
 pub mod os;
 pub mod parts;
 pub mod people;
+pub mod plan;
+pub mod play;
 pub mod process;
 pub mod world;

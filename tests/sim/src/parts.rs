@@ -32,6 +32,9 @@ pub const WEB: &str = "127.0.0.1:7080";
 /// Where terminals connect.
 pub const LINKS: &str = "127.0.0.1:7090";
 
+/// Minutes that an unpaid booking is held: short, so that a world comes to rest.
+const HOLD_MINUTES: u32 = 30;
+
 /// Starts a part's process.
 pub fn start(part: Part, seed: u64, setting: &Setting, shared: &Rc<Shared>) -> Process {
     let name = format!("{part:?}");
@@ -100,6 +103,7 @@ async fn center(setting: &Setting, shared: &Shared) -> Result<()> {
     let config = Config {
         partitions: setting.partitions,
         currency: currency.context("the provider is not there yet")?,
+        hold_minutes: HOLD_MINUTES,
         web_burst: 100_000,
         web_per_minute: 100_000,
         web: listener(WEB)?,

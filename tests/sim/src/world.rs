@@ -88,12 +88,16 @@ pub struct Shared {
     pub kiosks: RefCell<BTreeMap<u32, Rc<Kiosk>>>,
     /// Enrolment code, station and PIN pad keys of each terminal.
     pub codes: RefCell<BTreeMap<u32, (String, String)>>,
+    /// Services that somebody booked.
+    pub services: RefCell<Vec<String>>,
     /// What was asked of the world.
     pub orders: RefCell<Vec<Order>>,
     /// The story so far.
     pub story: RefCell<Vec<String>>,
     /// What could not be.
     pub failures: RefCell<Vec<String>>,
+    /// Errands that are over.
+    pub errands_done: Cell<u64>,
     /// Touches whose answer somebody waits for.
     pub awaiting: Cell<u32>,
     /// All is played.
