@@ -16,9 +16,13 @@ pub struct FaultInjection {
 }
 
 impl FaultInjection {
-    /// Makes this order's actor panic over the next `times` effects that it is to carry out.
+    /// Makes this order's actor panic over the next `times` effects that it is to carry out; 0 takes back what was asked.
     pub fn panic_in(&self, order: OrderId, times: u32) {
-        self.orders.lock().insert(order, times);
+        if times == 0 {
+            self.orders.lock().remove(&order);
+        } else {
+            self.orders.lock().insert(order, times);
+        }
     }
 
     /// Panics that were asked for and have not happened yet.
@@ -67,5 +71,8 @@ mod tests {
         }
         faults.strike(hit);
         faults.strike(spared);
+        faults.panic_in(hit, 1);
+        faults.panic_in(hit, 0);
+        faults.strike(hit);
     }
 }

@@ -17,6 +17,7 @@ mod handoff;
 mod journal;
 pub mod limits;
 mod meters;
+mod panics;
 mod partition;
 mod shell;
 mod timers;
@@ -28,4 +29,5 @@ pub use faults::{FaultInjection, InjectedFault};
 pub use journal::{
     Journal, JournalFault, MemoryJournal, MemoryStore, SegmentJournal, open_segments,
 };
+pub use panics::log_panics;
 pub use shell::{CenterHandle, PartitionHealth, PartitionState, Recovery};

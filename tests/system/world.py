@@ -107,9 +107,9 @@ def command(*args, check=True, stdin=None):
 class World:
     """`guichet up --sandbox` on free ports."""
 
-    def __init__(self, data, dialect="ascii", gtfs=None, env=None):
+    def __init__(self, data, dialect="ascii", gtfs=None, env=None, more=()):
         self.data = pathlib.Path(data)
-        args = ["up", "--sandbox", "--json", "--free-ports", "--exit-with-stdin", "--data", str(data), "--dialect", dialect]
+        args = ["up", "--sandbox", "--json", "--free-ports", "--exit-with-stdin", "--data", str(data), "--dialect", dialect, *more]
         if gtfs:
             args += ["--gtfs", str(gtfs)]
         environment = {"GUICHET_WEB_BURST": "1000", "GUICHET_WEB_PER_MINUTE": "6000", **(env or {})}

@@ -1,6 +1,5 @@
 //! A settlement batch's actor: looks until the batch may be closed, has its file written, and closes it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use guichet_ports::settlement::SettlementDay;
 use super::roster::Presence;
 use crate::limits::BATCH_LOOK_MS;
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::{Shared, internal};
 
 /// Something happened to the batch: look.
@@ -48,9 +48,10 @@ impl Handler<BatchMail> for BatchActor {
 
     fn handle(&mut self, _: BatchMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if catch_unwind(AssertUnwindSafe(|| self.look(ctx))).is_err() {
+        if let Err(panicked) = contained(|| self.look(ctx)) {
             meters::panicked("settlement_batch");
-            ctx.terminate();
+            tracing::error!(day = ?self.day, %panicked, "a settlement batch's actor panicked");
+            ctx.stop();
         }
     }
 }

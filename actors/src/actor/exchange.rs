@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use guichet_engine::command::{BankExchange, BankOutcome, Body, ProviderOutcome, ProviderStep};
 use guichet_engine::effect::{BankIntent, BankOp, ProviderIntent, ProviderOp, TerminalIntent};
-use guichet_engine::ids::{CommandId, TicketNumber};
+use guichet_engine::ids::{CommandId, OrderId, TicketNumber};
 use guichet_ports::bank::BankRequest;
 use guichet_ports::center::Refused;
 use guichet_ports::secret::{PinEntry, SealedSwipe};
@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::flights::{Backoff, Flight, FlightKey};
 use crate::limits::TELL_PATIENCE_MS;
 use crate::meters;
+use crate::panics::{Panicked, contained_async};
 use crate::shell::{Shared, internal};
 
 /// The secrets of one attempt, on their way to the bank gateway.
@@ -106,11 +107,8 @@ async fn provider_once(
     };
     let asked = intent.clone();
     // On a task of its own, so that a gateway that panics is an answer that was not had.
-    let answer = shared.io.spawn(async move { port.ask(asked, cause).await });
-    Some(answer.await.unwrap_or_else(|_| {
-        meters::panicked("provider_port");
-        ProviderOutcome::InDoubt
-    }))
+    let answer = shared.io.spawn(contained_async(async move { port.ask(asked, cause).await }));
+    Some(answered_or(answer.await, "provider_port", intent.hold.order, ProviderOutcome::InDoubt))
 }
 
 /// Carries an authorization or completion out once, and reports what became of it.
@@ -190,11 +188,25 @@ async fn bank_once(shared: &Arc<Shared>, request: BankRequest) -> Option<BankOut
         tracing::error!(%acquirer, "no gateway for this acquirer");
         return Some(BankOutcome::NotSent);
     };
-    let answer = shared.io.spawn(async move { port.exchange(request).await });
-    Some(answer.await.unwrap_or_else(|_| {
-        meters::panicked("bank_port");
-        BankOutcome::InDoubt
-    }))
+    let order = request.intent.order;
+    let answer = shared.io.spawn(contained_async(async move { port.exchange(request).await }));
+    Some(answered_or(answer.await, "bank_port", order, BankOutcome::InDoubt))
+}
+
+/// What a port answered; one that panicked gave an answer that was not had.
+fn answered_or<T>(
+    answer: Result<Result<T, Panicked>, tokio::task::JoinError>,
+    port: &'static str,
+    order: OrderId,
+    otherwise: T,
+) -> T {
+    match answer {
+        Ok(Ok(answer)) => return answer,
+        Ok(Err(panicked)) => tracing::error!(port, %order, %panicked, "a gateway panicked"),
+        Err(_) => tracing::error!(port, %order, "a gateway's task ended without an answer"),
+    }
+    meters::panicked(port);
+    otherwise
 }
 
 fn answered(intent: &BankIntent, outcome: BankOutcome) -> Body {
@@ -259,27 +271,22 @@ pub(crate) fn tell(
     intent: TerminalIntent,
     cause: Option<CommandId>,
 ) -> impl Future<Output = Told> + 'static {
+    let order = intent.order;
     let told = shared.ports().filter(|_| !shared.stopping()).map(|ports| {
         let patience = Duration::from_millis(TELL_PATIENCE_MS);
         let span = span("terminal", cause);
         let port = Arc::clone(&ports.terminals);
-        shared.io.spawn(
-            async move { tokio::time::timeout(patience, port.tell(intent, cause)).await }
-                .instrument(span),
-        )
+        let told = async move { tokio::time::timeout(patience, port.tell(intent, cause)).await };
+        shared.io.spawn(contained_async(told).instrument(span))
     });
     async move {
         match told {
             // The shell stops; the next start finds out.
             None => Told::Sent,
-            Some(told) => match told.await {
-                Ok(Ok(told)) => told,
-                Ok(Err(_elapsed)) => Told::Sent,
-                Err(_panicked) => {
-                    meters::panicked("terminals_port");
-                    Told::Sent
-                }
-            },
+            Some(told) => {
+                let told = answered_or(told.await, "terminals_port", order, Ok(Told::Sent));
+                told.unwrap_or(Told::Sent)
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
 //! An order's actor: carries out the effects of one order in flight, and keeps the secrets of its attempt.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::roster::Presence;
 use crate::flights::FlightKey;
 use crate::limits::SECRETS_KEPT_S;
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::Shared;
 
 /// What an order's actor is told.
@@ -59,10 +59,12 @@ impl Handler<OrderMail> for OrderActor {
 
     fn handle(&mut self, mail: OrderMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if catch_unwind(AssertUnwindSafe(|| self.take(mail, ctx))).is_err() {
+        if let Err(panicked) = contained(|| self.take(mail, ctx)) {
             meters::panicked("order");
+            tracing::error!(order = %self.id, %panicked, "an order's actor panicked");
             // State that a panic left half changed is not used again; the router hears of it when this is dropped.
-            ctx.terminate();
+            // Not `terminate`: with a timer just cancelled, as by a second secret, actix then never leaves its loop.
+            ctx.stop();
             return;
         }
         self.rest_if_idle(ctx);

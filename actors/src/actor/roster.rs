@@ -235,7 +235,7 @@ mod tests {
                     self.presence.leave();
                     ctx.stop();
                 }
-                Mail::Fall => ctx.terminate(),
+                Mail::Fall => ctx.stop(),
             }
         }
     }

@@ -68,11 +68,8 @@ impl Router {
             self.fallen(order, ctx);
         }
         // A terminal's next instruction and a batch's next news spawn them anew.
-        for terminal in self.terminals.bury() {
-            tracing::error!(%terminal, "a terminal's actor panicked");
-        }
+        drop(self.terminals.bury());
         for day in self.batches.bury() {
-            tracing::error!(?day, "a settlement batch's actor panicked");
             self.look_later(day, ctx);
         }
         let shared = Arc::clone(&self.shared);
@@ -162,12 +159,13 @@ impl Router {
         let panics = self.panics.entry(order).or_default();
         *panics += 1;
         let panics = *panics;
-        tracing::error!(%order, panics, "an order's actor panicked");
         if panics < PANICS_BEFORE_PARK {
+            tracing::warn!(%order, panics, "the order's actor is rebuilt");
             let wait = REBUILD_FIRST_MS << panics.min(10);
             self.rebuild(order, Duration::from_millis(wait), ctx);
             return;
         }
+        tracing::error!(%order, panics, "the order is parked until an operator unparks it");
         self.parked.insert(order);
         meters::parked();
         let body = Body::Park { order, reason: PARKED_AFTER_PANICS };

@@ -1,7 +1,6 @@
 //! A terminal's actor: one instruction after the other to its link.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix::fut::ActorFutureExt;
@@ -16,6 +15,7 @@ use super::exchange::{report, tell};
 use super::roster::Presence;
 use crate::limits::TERMINAL_QUEUE_MAX;
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::Shared;
 
 /// What a terminal's actor is told.
@@ -56,9 +56,10 @@ impl Handler<TerminalMail> for TerminalActor {
 
     fn handle(&mut self, mail: TerminalMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if catch_unwind(AssertUnwindSafe(|| self.take(mail, ctx))).is_err() {
+        if let Err(panicked) = contained(|| self.take(mail, ctx)) {
             meters::panicked("terminal");
-            ctx.terminate();
+            tracing::error!(terminal = %self.id, %panicked, "a terminal's actor panicked");
+            ctx.stop();
             return;
         }
         self.rest_if_idle(ctx);

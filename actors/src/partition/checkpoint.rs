@@ -4,7 +4,6 @@
 //! is folded instead.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,6 +21,7 @@ use crate::config::Hosting;
 use crate::journal::{Journal, JournalFault};
 use crate::limits::{CHECKPOINT_ENTITIES, CHECKPOINT_PATIENCE};
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::Recovery;
 
 /// Where a partition's checkpoints go, and how often.
@@ -139,16 +139,16 @@ fn recovered(id: PartitionId, from: Option<Position>, last: Position, began: Ins
 /// Reads a checkpoint; whatever is wrong with it is said and means that there is none.
 fn load(id: PartitionId, partitions: u16, port: &dyn CheckpointPort) -> Option<Checkpoint> {
     // What reads a damaged file may panic over it.
-    let loaded = catch_unwind(AssertUnwindSafe(|| port.load(id, partitions)));
+    let loaded = contained(|| port.load(id, partitions));
     match loaded {
         Ok(Ok(kept)) => kept,
         Ok(Err(fault)) => {
             tracing::warn!(partition = %id, %fault, "the checkpoint is not used: the whole journal is folded");
             None
         }
-        Err(_) => {
+        Err(panicked) => {
             meters::panicked("checkpoint");
-            tracing::warn!(partition = %id, "reading the checkpoint panicked: the whole journal is folded");
+            tracing::warn!(partition = %id, %panicked, "reading the checkpoint panicked: the whole journal is folded");
             None
         }
     }
@@ -352,7 +352,7 @@ impl Pen {
     fn write(&self, changes: &Changes) {
         let (id, sequence) = (self.id, changes.position.sequence);
         let began = Instant::now();
-        let saved = catch_unwind(AssertUnwindSafe(|| self.port.save(id, self.partitions, changes)));
+        let saved = contained(|| self.port.save(id, self.partitions, changes));
         let fault = match saved {
             Ok(Ok(())) => {
                 meters::checkpoint_written(id, sequence, began.elapsed());
@@ -360,9 +360,9 @@ impl Pen {
                 None
             }
             Ok(Err(fault)) => Some(fault.to_string()),
-            Err(_) => {
+            Err(panicked) => {
                 meters::panicked("checkpoint");
-                Some("it panicked".to_owned())
+                Some(format!("it panicked: {panicked}"))
             }
         };
         if let Some(fault) = fault {

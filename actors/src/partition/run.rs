@@ -1,6 +1,5 @@
 //! The loop itself: take, decide, evolve, hand to the writer, release.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant as Moment;
@@ -31,6 +30,7 @@ use crate::handoff::{Handoffs, Routed, news};
 use crate::journal::{Journal, JournalFault};
 use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX};
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::{PartitionState, Recovery, internal};
 use crate::timers::Timers;
 
@@ -126,12 +126,14 @@ impl PartitionLoop {
     ) -> Result<(Self, Recovery), StartError> {
         let partitions = u16::try_from(outlets.peers.len()).unwrap_or(u16::MAX);
         let inbox = Arc::clone(&outlets.peers[usize::from(id.0)]);
-        let folded = catch_unwind(AssertUnwindSafe(|| {
-            recover(id, partitions, &mut *journal, outlets.checkpoints.as_ref())
-        }));
+        let folded =
+            contained(|| recover(id, partitions, &mut *journal, outlets.checkpoints.as_ref()));
         let Recovered { state, position, keeper, recovery } = match folded {
             Ok(folded) => folded.map_err(StartError::Journal)?,
-            Err(_) => return Err(StartError::Replay(id)),
+            Err(panicked) => {
+                tracing::error!(partition = %id, %panicked, "folding the journal panicked");
+                return Err(StartError::Replay(id));
+            }
         };
         let writer =
             Writer::start(id, journal, Arc::clone(&inbox), hosting).map_err(StartError::Thread)?;
@@ -275,9 +277,12 @@ impl PartitionLoop {
             Item::Command { command, secrets, reply } => self.decide(*command, secrets, reply),
             Item::Ask(ask) => {
                 // A read that panics leaves the state as it was; its asker hears *stopped*.
-                match catch_unwind(AssertUnwindSafe(|| ask(&self.state))) {
+                match contained(|| ask(&self.state)) {
                     Ok(answer) => self.pending.releases.push(Release::Read(answer)),
-                    Err(_) => meters::panicked("read"),
+                    Err(panicked) => {
+                        meters::panicked("read");
+                        tracing::error!(partition = %self.id, %panicked, "a read panicked");
+                    }
                 }
                 Ok(())
             }
@@ -328,7 +333,7 @@ impl PartitionLoop {
         reply: Reply,
     ) -> Result<(), Halt> {
         let kind = meters::kind(&command.body);
-        let decided = catch_unwind(AssertUnwindSafe(|| self.state.decide(&command)));
+        let decided = contained(|| self.state.decide(&command));
         let events = match decided {
             Ok(Ok(events)) => events,
             Ok(Err(reject)) => {
@@ -337,8 +342,8 @@ impl PartitionLoop {
                 self.pending.releases.push(Release::Reply(reply, refused));
                 return Ok(());
             }
-            Err(_) => {
-                tracing::error!(correlation = %command.id, kind, "the rules panicked on a command");
+            Err(panicked) => {
+                tracing::error!(correlation = %command.id, kind, %panicked, "the rules panicked on a command");
                 meters::panicked("decide");
                 meters::decided(kind, Some(Reject::Broken));
                 let refused = Err(Refused::Rejected(Reject::Broken));
@@ -356,9 +361,10 @@ impl PartitionLoop {
         if events.is_empty() {
             return Ok(());
         }
-        let evolved = catch_unwind(AssertUnwindSafe(|| self.evolve(command.id, &events)));
-        if evolved.is_err() {
+        let evolved = contained(|| self.evolve(command.id, &events));
+        if let Err(panicked) = evolved {
             meters::panicked("evolve");
+            tracing::error!(correlation = %command.id, kind, %panicked, "folding a fact panicked");
             // What is in flight was decided before the state broke; it keeps its word.
             self.pending = Pending::default();
             self.flush()?;
@@ -484,13 +490,14 @@ impl PartitionLoop {
 
     fn note(&self, notes: &[PlaceNote]) {
         let Some(information) = &self.information else { return };
-        let told = catch_unwind(AssertUnwindSafe(|| {
+        let told = contained(|| {
             for note in notes {
                 information.note_place(note.service, note.hold, note.unit, note.run, note.taken);
             }
-        }));
-        if told.is_err() {
+        });
+        if let Err(panicked) = told {
             meters::panicked("note_place");
+            tracing::error!(partition = %self.id, %panicked, "the ticket information panicked");
         }
     }
 

@@ -152,7 +152,7 @@ async fn a_wrong_pin_is_asked_again_and_a_decline_ends_the_payment() {
     world.center.shutdown().await;
 }
 
-async fn enter_pin(world: &World, order: &guichet_engine::order::Order, payment: u8) {
+pub async fn enter_pin(world: &World, order: &guichet_engine::order::Order, payment: u8) {
     let body = Body::EnterPin {
         order: order.id,
         payment: guichet_engine::ids::PaymentNo(payment),

@@ -5,7 +5,9 @@ use guichet_engine::event::Authority;
 use guichet_engine::reject::Reject;
 use guichet_ports::center::Refused;
 
-use crate::world::{World, is_held, order_id};
+use crate::peers::Manners;
+use crate::purchase::enter_pin;
+use crate::world::{World, awaits_pin, is_held, order_id};
 
 const LINES: [Authority; 2] = [Authority::Allotted, Authority::Live];
 
@@ -40,6 +42,36 @@ async fn a_payment_whose_actor_panicked_charges_nothing_and_can_be_made_again() 
     world.swipe(1).await.expect("begins again");
     world.until_closed(1).await;
     world.check_sold(2).await;
+    world.center.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_panic_over_the_pin_ends_its_actor_and_not_the_thread() {
+    let mut world = World::open(2).await;
+    let one = [Authority::Allotted];
+    // More orders than actor threads: each thread has one that panics, and one that does not.
+    for n in 1..=8 {
+        world.place(n, &one).await.expect("placed");
+        world.until_pushed(n).await;
+    }
+    world.terminals.behave(Manners { no_pin: true, ..Manners::default() });
+    for n in 1..=4 {
+        world.swipe(n).await.expect("begins");
+        let order = world.until(n, "asked for the PIN", awaits_pin).await;
+        world.faults.panic_in(order_id(n), 1);
+        enter_pin(&world, &order, 0).await;
+    }
+    let over = |o: &guichet_engine::order::Order| !o.payments.is_empty() && is_held(o);
+    for n in 1..=4 {
+        world.until(n, "over", over).await;
+    }
+    assert_eq!((world.bank.net(), world.bank.held()), (0, 0));
+    world.terminals.behave(Manners::default());
+    for n in 1..=8 {
+        world.swipe(n).await.expect("begins");
+        world.until_closed(n).await;
+    }
+    world.check_sold(8).await;
     world.center.shutdown().await;
 }
 

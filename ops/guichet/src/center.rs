@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use guichet_actors::{
-    CenterHandle, Config as EngineConfig, Engine, Hosting, PartitionState, Ports, open_segments,
+    CenterHandle, Config as EngineConfig, Engine, FaultInjection, Hosting, PartitionState, Ports,
+    open_segments,
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
 use guichet_engine::command::{Body, Command, Principal, Role};
@@ -35,7 +36,7 @@ use tokio::runtime::Handle;
 
 use crate::config::{Acquirer, Config};
 use crate::data::DataDir;
-use crate::rehearse::CrashPoint;
+use crate::rehearse::Rehearsal;
 use crate::wire_log::WireLog;
 
 /// How long a stop waits for bank links to sign off.
@@ -66,6 +67,8 @@ pub struct Center {
     pub bank_twin: Option<String>,
     /// Where terminals connect.
     pub terminals: Option<SocketAddr>,
+    /// Panics that may be asked for, in a center that rehearses them.
+    pub panics: Option<Arc<FaultInjection>>,
     banks: Option<Arc<BankGateway>>,
     links: Option<TerminalsGateway>,
     providers: Vec<Arc<ProviderGateway>>,
@@ -75,11 +78,8 @@ pub struct Center {
 /// What of the center is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everything; a rehearsal aborts the process at an append of the journal.
-    Whole {
-        /// Where, if it is a rehearsal.
-        crash_at_append: Option<CrashPoint>,
-    },
+    /// Everything, and what is rehearsed.
+    Whole(Rehearsal),
     /// The engine and its files alone, for a command on a directory that nobody runs.
     Engine,
     /// Everything, on the caller's thread; the site is given to the caller, who serves it.
@@ -116,8 +116,10 @@ impl Center {
         let journals = open_segments(&data.journals(), partitions, &LogOptions::default())
             .with_context(|| format!("cannot open the journal in {}", data.root().display()))?;
         let journals = match scope {
-            Scope::Whole { crash_at_append: Some(n) } => crate::rehearse::crash_at(journals, n),
-            Scope::Whole { crash_at_append: None } | Scope::Engine | Scope::Here => journals,
+            Scope::Whole(Rehearsal { crash_at_append: Some(n), .. }) => {
+                crate::rehearse::crash_at(journals, n)
+            }
+            Scope::Whole(_) | Scope::Engine | Scope::Here => journals,
         };
         let vault = Arc::new(open_vault(&config, &data, scope)?);
         if scope != Scope::Engine {
@@ -129,10 +131,12 @@ impl Center {
             settings.hosting = Hosting::Here;
         }
         settings.checkpoints = open_store(&data);
-        if matches!(scope, Scope::Whole { crash_at_append: Some(_) }) {
+        if matches!(scope, Scope::Whole(Rehearsal { crash_at_append: Some(_), .. })) {
             // A rehearsal is to end while checkpoints are written, too.
             settings.checkpoint_records = 1;
         }
+        let panics = matches!(scope, Scope::Whole(Rehearsal { panics: true, .. }))
+            .then(|| Arc::clone(&settings.faults));
         let handle =
             Engine::start(settings, journals).context("the engine could not be started")?;
         let currency =
@@ -149,13 +153,14 @@ impl Center {
             app: None,
             bank_twin: None,
             terminals: None,
+            panics,
             banks: None,
             links: None,
             providers: Vec::new(),
             site: None,
         };
         match scope {
-            Scope::Whole { .. } | Scope::Here => center.open_doors(runtime).await?,
+            Scope::Whole(_) | Scope::Here => center.open_doors(runtime).await?,
             Scope::Engine => {
                 center.handle.set_ports(center.ports(Arc::new(NoTerminals), BTreeMap::new()))
             }

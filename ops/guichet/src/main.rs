@@ -102,6 +102,9 @@ struct Up {
     /// Name the places before and after each append of the journal, and abort at the n-th (0: at none) or at "after FACT".
     #[arg(long, hide = true)]
     crash_at_append: Option<rehearse::CrashPoint>,
+    /// Let `operator rehearse-panic` make the actor of an order panic.
+    #[arg(long, hide = true)]
+    rehearse_panics: bool,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -319,7 +322,10 @@ fn run_up(up: Up) -> Result<ExitCode> {
         sandbox: up.sandbox,
         json: up.json,
         with_stdin: up.exit_with_stdin,
-        crash_at_append: up.crash_at_append,
+        rehearsal: rehearse::Rehearsal {
+            crash_at_append: up.crash_at_append,
+            panics: up.rehearse_panics,
+        },
         first_purchase: up.first_purchase.then_some(up.out),
     };
     on_system(async |runtime| {

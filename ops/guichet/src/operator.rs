@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use guichet_actors::limits::{PANICS_BEFORE_PARK, PARKED_AFTER_PANICS};
 use guichet_engine::command::{Body, Principal, Role};
 use guichet_engine::ids::{AcquirerId, Attempt, LineNo, OrderId, Reference, Slot, TerminalId};
 use guichet_engine::numbers::slot_of_exception;
@@ -19,6 +20,10 @@ use crate::data::DataDir;
 use crate::settle::ExceptionReport;
 use crate::table::Table;
 
+const PARKED_ADVICE: &str = "Nothing is asked of bank, provider or terminal for a parked order, and it refuses every command. See
+`guichet explain ORDER` and docs/runbooks/parked-order.md; `guichet operator unpark ORDER --as YOU` sets it going.
+";
+
 const SEE_STATUS: &str = "`guichet operator status` lists what waits";
 
 /// The commands of an operator.
@@ -34,6 +39,9 @@ pub enum Verb {
     EndException(EndException),
     /// Shut a terminal out for ever: its link is closed, its keys are void.
     RevokeTerminal(RevokeTerminal),
+    /// Make an order's actor panic over the next things it has to do; only where `up` was told --rehearse-panics.
+    #[command(hide = true)]
+    RehearsePanic(RehearsePanic),
 }
 
 /// Where the center is, and how it answers.
@@ -126,6 +134,18 @@ pub struct RevokeTerminal {
     place: Where,
 }
 
+/// Which order's actor panics, and how often.
+#[derive(Args)]
+pub struct RehearsePanic {
+    /// The order (o-…) or its reference.
+    order: String,
+    /// How often.
+    #[arg(long)]
+    times: u32,
+    #[command(flatten)]
+    place: Where,
+}
+
 /// How an exception ended; the codes stand in `docs/codes/exceptions.md` and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum How {
@@ -164,6 +184,8 @@ pub enum Request {
     EndException { id: u64, date: String, acquirer: Option<u16>, how: u16, by: u64, second: u64 },
     /// Shut a terminal out.
     RevokeTerminal { terminal: u32, by: u64 },
+    /// Panics of an order's actor.
+    RehearsePanic { order: String, times: u32 },
 }
 
 /// What the running center answers.
@@ -201,6 +223,8 @@ pub struct ParkedOrder {
     pub reference: String,
     /// The code of `docs/codes/parked.md`.
     pub reason: u16,
+    /// The same in words.
+    pub why: String,
     /// When it was placed.
     pub placed: String,
 }
@@ -295,6 +319,9 @@ impl Verb {
             Self::RevokeTerminal(r) => {
                 (r.place, Request::RevokeTerminal { terminal: r.number, by: r.people.by })
             }
+            Self::RehearsePanic(r) => {
+                (r.place, Request::RehearsePanic { order: r.order, times: r.times })
+            }
         }
     }
 }
@@ -356,6 +383,17 @@ pub async fn answer(center: &Center, request: Request) -> Result<Reply> {
                 )
             })?;
             format!("{terminal} is shut out: its link is closed, its keys are void")
+        }
+        Request::RehearsePanic { order, times } => {
+            let panics = center.panics.as_ref().context(
+                "this center does not rehearse panics, so nothing was done: only `guichet up --rehearse-panics` does",
+            )?;
+            let order = find(center, &order).await?;
+            if center.handle.order(order).await.is_none() {
+                return Err(advice(Reject::UnknownOrder));
+            }
+            panics.panic_in(order, times);
+            format!("the actor of {order} panics over the next {times} things it has to do")
         }
     };
     tracing::info!(done, "an operator decided");
@@ -488,10 +526,12 @@ async fn status(center: &Center) -> Result<StatusReport> {
 
 fn status_of(partition: &Partition) -> StatusReport {
     let parked = partition.orders().filter_map(|order| {
+        let reason = order.parked?;
         Some(ParkedOrder {
             order: order.id.to_string(),
             reference: order.placed.reference.to_string(),
-            reason: order.parked?,
+            reason,
+            why: why_parked(reason),
             placed: crate::clock::at(order.placed.at),
         })
     });
@@ -563,6 +603,14 @@ pub fn device_words(device: u8, state: u8, supply: u8) -> String {
     if is_printer { format!("{said}, paper {}", word(&SUPPLIES, supply)) } else { said }
 }
 
+/// A reason of `docs/codes/parked.md` in words; one that this program does not know is of a newer one.
+pub fn why_parked(reason: u16) -> String {
+    match reason {
+        PARKED_AFTER_PANICS => format!("its actor panicked {PANICS_BEFORE_PARK} times"),
+        _ => "of another version".to_owned(),
+    }
+}
+
 /// The word of a code; a code of a newer terminal stays a number.
 fn word(words: &[&str], code: u8) -> String {
     match words.get(usize::from(code)) {
@@ -577,7 +625,12 @@ impl StatusReport {
         let mut parked = Table::new(&["parked order", "reference", "reason", "placed"]);
         for p in &self.parked {
             let (order, reference) = (p.order.clone(), p.reference.clone());
-            parked.row(vec![order, reference, p.reason.to_string(), p.placed.clone()]);
+            let reason = format!("{} {}", p.reason, p.why);
+            parked.row(vec![order, reference, reason, p.placed.clone()]);
+        }
+        let mut parked = parked.text("no order is parked");
+        if !self.parked.is_empty() {
+            parked.push_str(PARKED_ADVICE);
         }
         let mut prints = Table::new(&[
             "print in doubt",
@@ -599,13 +652,8 @@ impl StatusReport {
                 p.until.clone(),
             ]);
         }
-        [
-            parked.text("no order is parked"),
-            prints.text("no print is in doubt"),
-            self.exceptions_text(),
-            self.terminals_text(),
-        ]
-        .join("\n")
+        [parked, prints.text("no print is in doubt"), self.exceptions_text(), self.terminals_text()]
+            .join("\n")
     }
 
     fn exceptions_text(&self) -> String {

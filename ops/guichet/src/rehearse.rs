@@ -1,4 +1,4 @@
-//! Rehearsals: the process ends as by a power cut, at a place that can be counted.
+//! Rehearsals: the process ends as by a power cut at a place that can be counted, or orders' actors panic.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -10,6 +10,15 @@ use guichet_engine::event::Event;
 use guichet_journal::Batch;
 use guichet_ports::checkpoint::Position;
 use serde_json::json;
+
+/// What is rehearsed; nothing, unless the command line of `up` asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Where the process ends.
+    pub crash_at_append: Option<CrashPoint>,
+    /// Whether the owner of the directory may make orders' actors panic, over the admin socket.
+    pub panics: bool,
+}
 
 /// Where the process ends. Each append of the journal has a place before and one after it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

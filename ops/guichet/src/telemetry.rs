@@ -29,6 +29,7 @@ pub fn log() {
     } else {
         builder.json().flatten_event(true).try_init()
     };
+    guichet_actors::log_panics();
 }
 
 /// Sets metrics up; keep calling [`upkeep`].

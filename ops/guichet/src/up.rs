@@ -13,7 +13,7 @@ use crate::child::{Process, told_to_stop};
 use crate::config::{Acquirer, Config, Provider};
 use crate::data::{DataDir, write_secret};
 use crate::play::{Addresses, Player, TerminalAddresses};
-use crate::rehearse::CrashPoint;
+use crate::rehearse::Rehearsal;
 
 /// What `up` was asked.
 pub struct UpOptions {
@@ -27,8 +27,8 @@ pub struct UpOptions {
     pub json: bool,
     /// Stop at the end of standard input.
     pub with_stdin: bool,
-    /// Abort at the n-th append of the journal, for rehearsals.
-    pub crash_at_append: Option<CrashPoint>,
+    /// What is rehearsed.
+    pub rehearsal: Rehearsal,
     /// Play one purchase once all runs, and leave its pictures here.
     pub first_purchase: Option<PathBuf>,
 }
@@ -71,7 +71,7 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
         start_outside(&mut config, &data, &mut beside).await?;
     }
     say(options.json, "starting the center");
-    let scope = Scope::Whole { crash_at_append: options.crash_at_append };
+    let scope = Scope::Whole(options.rehearsal);
     let mut center = Center::start(config, data, scope, runtime).await?;
     if let Some(bank) = &beside.bank {
         center.bank_twin = Some(format!("http://{}", bank.told("admin_addr")?));

@@ -2,7 +2,7 @@
 
 import json
 
-from world import World, call, command, until
+from world import Refused, World, call, command, until
 
 
 def operator(data, *args, check=True):
@@ -89,6 +89,103 @@ def check_count_of_paper(place):
         parked = operator(data, "unpark", order["reference"], "--as", "7", check=False)
         assert parked.returncode != 0 and "not parked" in parked.stderr, parked.stderr
         terminal.mend()
+
+
+def check_forced_panic(place):
+    """a panic forced in one order: that one is rebuilt, then parked and shown, the other is sold; unparked, it is sold too"""
+    data = place / "data"
+    with World(data) as world:
+        order = world.book(world.card())
+        refused = operator(data, "rehearse-panic", order["reference"], "--times", "3", check=False)
+        assert refused.returncode != 0 and "up --rehearse-panics" in refused.stderr, refused.stderr
+        world.cancel(order["reference"])
+
+    with World(data, more=["--rehearse-panics"]) as world:
+        card = world.card()
+        first, second = world.terminal(0), world.terminal(1)
+        # Twice is less than it takes: the actor is rebuilt, nothing was charged, and the person tries again.
+        rebuilt = world.book(card)
+        operator(data, "rehearse-panic", rebuilt["order"], "--times", "2")
+        state = first.to_pin(card, rebuilt)
+        assert state["prompt_key"] == "problem_bank_unavailable", state
+        first.to_idle()
+        world.wait_state(rebuilt["reference"], ["held"])
+        assert first.purchase(card, rebuilt)["screen"] in ("done", "idle")
+        world.wait_state(rebuilt["reference"], ["issued"])
+
+        hit, spared = world.book(card), world.book(card, terminal=1)
+        # At the bank's yes, so that money is held while it panics.
+        state = first.to_pin(card, hit)
+        assert state["screen"] == "pin_entry", state
+        operator(data, "rehearse-panic", hit["order"], "--times", "3")
+        first.pin(card["pin"])
+        _until_parked(data, hit)
+        assert second.purchase(card, spared)["screen"] in ("done", "idle")
+        world.wait_state(spared["reference"], ["issued"])
+        assert second.papers(spared["reference"]), "the other's ticket"
+        _is_parked(world, data, hit)
+        first.to_idle()
+
+        operator(data, "unpark", hit["reference"], "--as", "7")
+        assert status(data)["parked"] == []
+        world.wait_state(hit["reference"], ["held"])
+        until(lambda: all(c["held_minor"] == 0 for c in call(f"{world.at['bank']}/cards")["cards"]), "the hold was given back")
+        assert first.purchase(card, hit)["screen"] in ("done", "idle")
+        world.wait_state(hit["reference"], ["issued"])
+        assert len(first.papers(hit["reference"])) == len(second.papers(spared["reference"])), first.papers()
+
+        # A restart finds the next one parked, and does not run into it again.
+        again = world.book(card)
+        first.to_pin(card, again)
+        operator(data, "rehearse-panic", again["order"], "--times", "3")
+        first.pin(card["pin"])
+        _until_parked(data, again)
+        log = _panics_of(world, card, [rebuilt, hit, again])
+        assert log == {rebuilt["order"]: 2, hit["order"]: 3, again["order"]: 3}, log
+    with World(data) as world:
+        _is_parked(world, data, again)
+        operator(data, "unpark", again["reference"], "--as", "7")
+        world.wait_state(again["reference"], ["held"])
+        assert world.terminal().purchase(world.card(), again)["screen"] in ("done", "idle")
+        world.wait_state(again["reference"], ["issued"])
+        assert status(data)["parked"] == []
+    told = command("explain", hit["order"], "--data", str(data)).stdout
+    assert "its actor panicked 3 times" in told and "set going again by an operator" in told, told
+    judged = json.loads(command("audit", "--drained", "--data", str(data), "--json").stdout)
+    assert not judged["violations"] and not judged["open"] and judged["tickets"] == 4, judged
+
+
+def _until_parked(data, order):
+    [parked] = until(lambda: status(data)["parked"], "the order is parked")
+    assert (parked["order"], parked["reference"], parked["reason"]) == (order["order"], order["reference"], 1), parked
+    assert parked["why"] == "its actor panicked 3 times", parked
+
+
+def _is_parked(world, data, order):
+    _until_parked(data, order)
+    table = operator(data, "status").stdout
+    for words in (order["reference"], "1 its actor panicked 3 times", "operator unpark"):
+        assert words in table, table
+    try:
+        world.cancel(order["reference"])
+    except Refused as refused:
+        assert "staff" in str(refused), refused
+    else:
+        raise AssertionError("a parked order was cancelled")
+
+
+def _panics_of(world, card, orders):
+    """How many panics the log tells of each order; each is one line with the order, its place, and nobody's data."""
+    counted = dict.fromkeys((order["order"] for order in orders), 0)
+    for text in world.process.log.read_text().splitlines():
+        if "panicked" not in text:
+            continue
+        line = json.loads(text)
+        assert line["message"] == "an order's actor panicked" and ".rs:" in line["panicked"], line
+        for personal in (card["pan"], card["track2"], card["pin"], "李娜", "E1234567"):
+            assert personal not in text, text
+        counted[line["order"]] += 1
+    return counted
 
 
 def check_end_of_exceptions(place):

@@ -239,7 +239,8 @@ pub fn order(event: &OrderEvent) -> Told {
             ),
         ),
         E::Parked { reason } => {
-            told("order", format!("set aside for an operator (reason {reason})"))
+            let why = crate::operator::why_parked(*reason);
+            told("order", format!("set aside for an operator (reason {reason} {why})"))
         }
         E::Unparked => told("order", "set going again by an operator".into()),
         E::Closed => told("order", "closed: nothing is open".into()),

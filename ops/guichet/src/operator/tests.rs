@@ -49,6 +49,11 @@ fn commands_name_their_people() {
         ("revoke-terminal T0000002 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
         ("revoke-terminal 2 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
         ("revoke-terminal two --as 7", None),
+        (
+            "rehearse-panic ABCDEFGH12 --times 3",
+            Some(Request::RehearsePanic { order: order(), times: 3 }),
+        ),
+        ("rehearse-panic ABCDEFGH12", None),
     ];
     for (text, expected) in rows {
         assert_eq!(parse(text), expected, "{text}");
@@ -95,6 +100,21 @@ fn status_shows_what_waits_and_who_is_unwell() {
     assert!(ends("T0000001", "all well"), "{text}");
     assert!(ends("T0000002", "ticket printer paper out; number 9 power off, paper low"), "{text}");
     assert!(ends("T0000003", "not heard of yet"), "{text}");
+    let mut aside = sample();
+    for reason in [PARKED_AFTER_PANICS, 9] {
+        let why = why_parked(reason);
+        let (order, reference, placed) = ("o-1".into(), "ABCDEFGH12".into(), "now".into());
+        aside.parked.push(ParkedOrder { order, reference, reason, why, placed });
+    }
+    let text = aside.text();
+    for words in [
+        "1 its actor panicked 3 times",
+        "9 of another version",
+        "operator unpark",
+        "parked-order.md",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
     let nothing = StatusReport::default().text();
     assert_eq!(
         nothing,
