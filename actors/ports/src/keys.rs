@@ -197,7 +197,7 @@ pub trait KeyServer: Send + Sync {
         algorithm: MacAlgorithm,
         message: &[u8],
     ) -> Result<[u8; 8], KeyFault>;
-    /// Compares a MAC in constant time.
+    /// Compares a MAC, which may be cut to no less than 4 bytes, in constant time.
     ///
     /// # Errors
     /// `CheckFailed`, `UnknownKey`.

@@ -7,6 +7,8 @@ pub mod bank;
 mod blocking;
 pub mod center;
 pub mod checkpoint;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod keys;
 pub mod provider;
 pub mod secret;

@@ -104,41 +104,17 @@ impl SettlementFiles for FileStore {
 
 #[cfg(test)]
 mod tests {
-    use guichet_engine::settlement::LineKind;
+    use futures_util::FutureExt;
+    use guichet_ports::conformance;
 
     use super::*;
-    use crate::file::tests::line;
 
     #[test]
-    fn a_day_is_written_the_same_again_and_strange_lines_are_refused() {
-        let dir = std::env::temp_dir().join(format!("guichet-feeds-{}", std::process::id()));
-        let store = FileStore::new(&dir, Currency::CNY);
-        let day = |lines| SettlementDay {
-            operator: OperatorId(1),
-            acquirer: AcquirerId(1),
-            date: BusinessDate(20_261_123),
-            lines,
-        };
-        let lines = vec![line(2, LineKind::Debit, 500), line(1, LineKind::Credit, 20)];
-        let first = write(&store, day(lines.clone())).expect("written");
-        assert_eq!((first.lines, first.debit.minor(), first.credit.minor()), (2, 500, 20));
-        let bytes =
-            store.read(OperatorId(1), AcquirerId(1), BusinessDate(20_261_123)).expect("is there");
-        assert_eq!(write(&store, day(lines)).expect("written again"), first);
-        assert_eq!(
-            store.read(OperatorId(1), AcquirerId(1), BusinessDate(20_261_123)).expect("is there"),
-            bytes
-        );
-        let mut strange = line(3, LineKind::Debit, 1);
-        strange.date = BusinessDate(20_261_124);
-        assert!(matches!(write(&store, day(vec![strange])), Err(FileFault::Lines(_))));
-        let mut euro = line(4, LineKind::Debit, 1);
-        euro.amount = Money::new(1, Currency::EUR).expect("small");
-        assert!(matches!(
-            write(&store, day(vec![euro, line(5, LineKind::Debit, 1)])),
-            Err(FileFault::Lines(_))
-        ));
-        assert_eq!(write(&store, day(vec![])).expect("empty").debit, Money::zero(Currency::CNY));
-        std::fs::remove_dir_all(&dir).expect("removed");
+    fn it_keeps_settlement_files_as_every_place_for_them_does() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = FileStore::new(dir.path(), Currency::CNY);
+        let bytes = |operator, acquirer, date| store.read(operator, acquirer, date).ok();
+        let checked = conformance::settlement_files(&store, Currency::CNY, bytes).now_or_never();
+        assert!(checked.is_some(), "files are written without waiting");
     }
 }

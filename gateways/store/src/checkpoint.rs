@@ -278,11 +278,8 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use guichet_engine::ids::{PaymentNo, Rrn, Stan};
-    use guichet_engine::money::{Currency, Money};
     use guichet_engine::partition::Partition;
-    use guichet_engine::settlement::{LineKind, LineSource, SettlementLine};
-    use guichet_engine::time::Instant;
+    use guichet_ports::conformance;
     use redb::StorageBackend;
 
     use super::*;
@@ -339,70 +336,18 @@ mod tests {
     }
 
     #[test]
-    fn changes_follow_the_checkpoint_that_is_kept_and_no_other() {
-        let store = Store::in_memory().expect("memory");
-        store.save_checkpoint(HERE, 2, &whole(1)).expect("save");
-        let after = |since| Changes { since: Some(position(since)), ..whole(4) };
-        let refused = store.save_checkpoint(HERE, 2, &after(2));
-        assert!(matches!(refused, Err(StoreError::OtherCheckpoint)), "{refused:?}");
-        let refused = store.save_checkpoint(HERE, 3, &after(1));
-        assert!(matches!(refused, Err(StoreError::OtherCheckpoint)), "{refused:?}");
-        assert_eq!(load(&store), Some(checkpoint(1)), "what is refused changes nothing");
-        store.save_checkpoint(HERE, 2, &after(1)).expect("save");
-        assert_eq!(load(&store), Some(checkpoint(4)));
+    fn it_keeps_checkpoints_as_every_place_for_them_does() {
+        let data = tempfile::tempdir().expect("tempdir");
+        let path = data.path().join("store.redb");
+        conformance::checkpoints(|| Arc::new(Store::open(&path).expect("open")));
     }
 
     #[test]
-    fn parts_that_are_gone_are_not_kept_and_other_partitions_are_left_alone() {
+    fn a_store_that_is_cleared_keeps_no_checkpoint() {
         let store = Store::in_memory().expect("memory");
-        assert_eq!(load(&store), None);
-        store.save_checkpoint(PartitionId(1), 2, &whole(4)).expect("save");
         store.save_checkpoint(HERE, 2, &whole(4)).expect("save");
-        store.save_checkpoint(HERE, 2, &whole(0)).expect("save");
-        let other = |store: &Store| store.load_checkpoint(PartitionId(1), 2).expect("load");
-        assert_eq!(load(&store), Some(checkpoint(0)));
-        assert_eq!(other(&store), Some(checkpoint(4)));
         store.clear().expect("clear");
-        assert_eq!((load(&store), other(&store)), (None, None));
-    }
-
-    #[test]
-    fn lines_of_a_day_are_added_to_those_before() {
-        let day = (OperatorId(6), AcquirerId(4), BusinessDate(20_261_103));
-        let line = |stan| SettlementLine {
-            operator: day.0,
-            acquirer: day.1,
-            date: day.2,
-            bank_date: None,
-            order: OrderId::new(Slot::new(1), 7),
-            source: LineSource::Payment(PaymentNo(0)),
-            rrn: Rrn(*b"0QABCDEF1234"),
-            stan: Stan(stan),
-            sent: Instant(4),
-            auth: None,
-            terminal: TerminalId(12),
-            amount: Money::new(105, Currency::CNY).expect("amount"),
-            kind: LineKind::Debit,
-        };
-        let lines = |from: u32, to: u32| {
-            let lines = (from..to).map(line);
-            let mut changes = whole(4);
-            changes.state.settlement.lines = [(day, lines.collect())].into();
-            changes
-        };
-        let store = Store::in_memory().expect("memory");
-        store.save_checkpoint(HERE, 2, &lines(0, 300)).expect("save");
-        let mut more = lines(300, 700);
-        more.since = Some(more.position);
-        more.lines_before = [(day, 300)].into();
-        store.save_checkpoint(HERE, 2, &more).expect("save");
-        let loaded = load(&store).expect("some").state.settlement;
-        assert_eq!(loaded, lines(0, 700).state.settlement);
-        // A line that is missed is no checkpoint.
-        more.lines_before = [(day, 701)].into();
-        store.save_checkpoint(HERE, 2, &more).expect("save");
-        let refused = store.load_checkpoint(HERE, 2);
-        assert!(matches!(refused, Err(StoreError::Value(_))), "{refused:?}");
+        assert_eq!(load(&store), None);
     }
 
     /// Storage that goes away after so many changes of it; what it held stays.

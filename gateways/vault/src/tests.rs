@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use guichet_engine::ids::{
     AcquirerId, CardId, OrderId, PersonId, ProviderId, Reference, ServiceId, Slot, TerminalId,
     TicketNumber,
 };
 use guichet_engine::time::Instant;
+use guichet_ports::conformance::{self, KeyTools};
 use guichet_ports::keys::{
     KeyFault, KeyServer, MacAlgorithm, PadKeys, TicketClaims, TicketVerdict, WrappedZoneKeys,
 };
-use guichet_ports::secret::{Pan, PinEntry, SealedSwipe};
+use guichet_ports::secret::{Pan, PinEntry};
 use guichet_ports::vault::{Person, Purpose, VaultFault, VaultPort};
 
 use super::*;
@@ -83,6 +85,54 @@ fn at_the_bank(digits: &str) -> [u8; 8] {
     let zpk = Key::from_hex(ZPK).unwrap();
     let pin = Pin::from_ascii(digits.as_bytes()).unwrap();
     pin::make(&zpk, PinFormat::Iso0, PAN, &pin, [0; 10]).unwrap().try_into().unwrap()
+}
+
+fn tools() -> KeyTools {
+    KeyTools {
+        seal: |card_key, context, data| {
+            seal::seal_box(card_key, &Key::from_32([3; 32]), context, data).unwrap()
+        },
+        enter: entry,
+        acquirer: BANK,
+        zone_keys: zone_keys(),
+    }
+}
+
+#[test]
+fn it_keeps_people_as_every_vault_does() {
+    let dir = tempfile::tempdir().unwrap();
+    conformance::vault(|| Arc::new(open(dir.path())));
+}
+
+#[test]
+fn it_keeps_keys_as_every_key_server_does() {
+    let fresh = || tempfile::tempdir().unwrap();
+    let (dirs, tools) = ([fresh(), fresh(), fresh()], tools());
+    let at = |n: usize| open(dirs[n].path());
+    conformance::cards(&|| Arc::new(at(0)));
+    conformance::swipes(&at(0), &tools);
+    conformance::tickets(&|| Arc::new(at(0)));
+    conformance::pads(&|| Arc::new(at(1)), &tools);
+    conformance::zones(&at(2), tools.acquirer, &tools.zone_keys);
+}
+
+#[test]
+fn terminal_tags_are_what_the_pad_computes() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = open(dir.path());
+    let keys = vault.pad_keys(T1).unwrap();
+    let in_the_pad = tag::card_tag(&Key::from_32(keys.tag_key), PAN);
+    assert_eq!(vault.terminal_tag(T1, &pan()), Ok(in_the_pad));
+}
+
+#[test]
+fn second_factors_are_compared_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = open(dir.path());
+    let digest = vault.factor(Reference(*b"ABCDEFGHJK"), "123X");
+    let mut other = digest;
+    other[15] ^= 1;
+    assert!(Vault::factor_matches(&digest, &digest) && !Vault::factor_matches(&digest, &other));
 }
 
 #[test]
@@ -168,32 +218,6 @@ fn pads_keep_their_keys_until_renewed_and_lose_them_when_revoked() {
 }
 
 #[test]
-fn terminal_tags_are_what_the_pad_computes() {
-    let dir = tempfile::tempdir().unwrap();
-    let vault = open(dir.path());
-    let keys = vault.pad_keys(T1).unwrap();
-    let in_the_pad = tag::card_tag(&Key::from_32(keys.tag_key), PAN);
-    assert_eq!(vault.terminal_tag(T1, &pan()), Ok(in_the_pad));
-    assert_ne!(vault.terminal_tag(T2, &pan()), Ok(in_the_pad));
-    assert_ne!(vault.identify(&pan()).unwrap().tag.0, in_the_pad);
-}
-
-#[test]
-fn identities_stay_and_bad_cards_have_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let before = open(dir.path()).identify(&pan()).unwrap();
-    let vault = open(dir.path());
-    assert_eq!(vault.identify(&pan()).unwrap(), before);
-    assert_eq!(before.mask, "620000******0005");
-    for bad in ["4111111111111112", "411111111111", "", "62000000000000000000", "abcdefghijklmnop"]
-    {
-        let bad = Pan::new(bad.to_owned());
-        assert_eq!(vault.identify(&bad), Err(KeyFault::BadForm));
-        assert_eq!(vault.put_card(PersonId(1), &bad), Err(VaultFault::BadForm("pan")));
-    }
-}
-
-#[test]
 fn working_keys_must_check() {
     let dir = tempfile::tempdir().unwrap();
     let vault = open(dir.path());
@@ -267,30 +291,6 @@ fn a_new_zone_master_voids_the_working_keys() {
     let single =
         Config { zone_masters: vec![(BANK, Key::new(&[9; 8]).unwrap())], storage_key: None };
     assert!(matches!(Vault::open(dir.path(), single), Err(VaultError::Crypto(_))));
-}
-
-#[test]
-fn swipes_open_for_their_session_only() {
-    let dir = tempfile::tempdir().unwrap();
-    let vault = open(dir.path());
-    let seal = |terminal, session, track: &[u8]| {
-        let context = SealedSwipe::context(terminal, session);
-        let bytes = seal::seal_box(vault.card_key(), &Key::from_32([3; 32]), &context, track);
-        bytes.unwrap()
-    };
-    let bytes = seal(1, 5, b"6200000000000005=30122010000");
-    let swipe = |terminal, session, bytes: &[u8]| {
-        vault.open_swipe(&SealedSwipe { terminal, session, bytes: bytes.to_vec() })
-    };
-    let card = swipe(1, 5, &bytes).unwrap();
-    assert_eq!(card.pan.expose(), PAN);
-    assert_eq!(card.expiry_yymm, Some(*b"3012"));
-    assert_eq!(card.service_code, Some(*b"201"));
-    assert_eq!(swipe(1, 6, &bytes).err(), Some(KeyFault::DoesNotOpen));
-    assert_eq!(swipe(2, 5, &bytes).err(), Some(KeyFault::DoesNotOpen));
-    assert_eq!(swipe(1, 5, &bytes[..20]).err(), Some(KeyFault::DoesNotOpen));
-    assert_eq!(swipe(1, 5, &seal(1, 5, b"no track")).err(), Some(KeyFault::BadForm));
-    assert_eq!(vault.card_key(), seal::box_public_key(&vault.fixed.card_secret).unwrap());
 }
 
 fn claims(ticket: u64) -> TicketClaims {
@@ -468,19 +468,6 @@ fn a_moved_record_does_not_open() {
     assert_eq!(vault.pan(moved, Purpose::BankMessage), Err(VaultFault::Damaged));
     let (_, last) = vault.readings(0, 9).unwrap().pop().unwrap();
     assert_eq!(last.outcome, ReadingOutcome::Damaged);
-}
-
-#[test]
-fn factors_differ_by_order_and_fold_typing() {
-    let dir = tempfile::tempdir().unwrap();
-    let vault = open(dir.path());
-    let (a, b) = (Reference(*b"ABCDEFGHJK"), Reference(*b"ABCDEFGHJM"));
-    let digest = vault.factor(a, "123X");
-    assert!(Vault::factor_matches(&digest, &vault.factor(a, " 12 3x")));
-    assert!(!Vault::factor_matches(&digest, &vault.factor(a, "1234")));
-    assert!(!Vault::factor_matches(&digest, &vault.factor(b, "123X")));
-    drop(vault);
-    assert_eq!(open(dir.path()).factor(a, "123X"), digest);
 }
 
 #[test]
