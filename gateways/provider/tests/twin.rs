@@ -8,6 +8,7 @@ use guichet_engine::effect::{ProviderIntent, ProviderOp};
 use guichet_engine::event::{Authority, Needs, Product, Seat};
 use guichet_engine::ids::{Attempt, CommandId, HoldId, LineNo, OrderId, ProviderId, Slot, UnitNo};
 use guichet_engine::money::Currency;
+use guichet_ports::conformance;
 use guichet_ports::provider::ProviderPort;
 use guichet_ports::ticket_information::{Journey, TicketInformation};
 use guichet_provider::{Mirror, ProviderConfig, ProviderGateway};
@@ -145,6 +146,26 @@ fn yes(outcome: &ProviderOutcome) -> (String, UnitNo) {
         ProviderOutcome::Yes { booking, unit: Some((unit, _)), .. } => (booking.clone(), *unit),
         other => panic!("not a Yes with a place: {other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_books_as_every_provider_does_and_knows_tickets_as_every_database_does() {
+    let world = World::new().await;
+    let journeys = world.journeys();
+    let date = journeys[0].product.service_key.rsplit('/').next().expect("its date").to_owned();
+    let date = format!("{}-{}-{}", &date[..4], &date[4..6], &date[6..]);
+    conformance::ticket_information(&*world.mirror(), MURORAN, MIYAKO, &date);
+    let products = [Authority::Live, Authority::Allotted].map(|kind| world.product(kind));
+    let left = products.each_ref().map(|product| world.left(product));
+    let until = guichet_engine::time::Instant(Timestamp::now().as_microsecond() + 3_600_000_000);
+    conformance::provider(&world.gateway, products.clone(), UnitNo(200), until).await;
+    world.bookings();
+    until_left(&world, &products, left).await;
+    world.stop().await;
+}
+
+async fn until_left(world: &World, products: &[Product; 2], left: [u32; 2]) {
+    until("every place", || products.each_ref().map(|product| world.left(product)) == left).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use guichet_engine::command::{Body, PrintOutcome, Role};
 use guichet_engine::effect::{TerminalIntent, TerminalOp};
 use guichet_engine::event::PrintFault;
-use guichet_engine::ids::{SessionId, TerminalId};
+use guichet_engine::ids::{OperatorId, SessionId, TerminalId};
 use guichet_engine::order::{LinePhase, PaymentPhase};
 use guichet_link::card::seal_card;
 use guichet_link::client::{self, ClientFault};
@@ -16,6 +16,7 @@ use guichet_link::code::EnrolmentCode;
 use guichet_link::hello::Refusal;
 use guichet_link::keys::StaticKey;
 use guichet_link::message::{CenterToTerminal, Ending, PrintResult, TerminalToCenter};
+use guichet_ports::conformance;
 use guichet_ports::secret::SealedSwipe;
 use guichet_ports::terminals::{TerminalsPort, Told};
 use guichet_terminals::Rate;
@@ -448,6 +449,21 @@ async fn giving_up_finds_the_payment_of_the_session() {
     let told = terminal.next().await;
     assert!(matches!(told, CenterToTerminal::Ended { ending: Ending::Cancelled, .. }), "{told:?}");
     until("all is taken", || terminal.postbox.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn it_keeps_links_as_every_keeper_of_them_does() {
+    let world = World::start().await;
+    let mut terminal = Terminal::enrolled(&world).await;
+    terminal.next().await;
+    conformance::terminals(&world.gateway, Some(TERMINAL)).await;
+    terminal.stop();
+}
+
+#[tokio::test]
+async fn the_center_of_these_tests_does_as_every_center() {
+    let world = World::start().await;
+    conformance::center(&*world.center, OperatorId(1)).await;
 }
 
 #[tokio::test]

@@ -1,22 +1,30 @@
 use std::time::{Duration, Instant as Moment};
 
-use guichet_engine::command::{Body, Command};
-use guichet_engine::ids::{CardTag, CommandId, OrderId, Reference, Slot, TerminalId};
+use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
+use guichet_engine::event::{
+    Authority, CardOnFile, Fare, LinePlaced, Needs, Passenger, Product, ProviderKind, Run,
+};
+use guichet_engine::ids::{
+    AcquirerId, CardId, CardTag, CommandId, OperatorId, OrderId, PassengerNo, PersonId, ProviderId,
+    Reference, ServiceId, Slot, TerminalId, Version,
+};
+use guichet_engine::money::{Currency, Money};
 use guichet_engine::reject::Reject;
 
 use crate::center::{Center, Refused, Secrets};
 
 /// Longer than an answer may take that need not wait.
 const SOON: Duration = Duration::from_secs(5);
+const HOUR_US: i64 = 3_600_000_000;
 
-/// What every center does. `place` makes the command that places order number `n` as often as it is asked, and
-/// `register` one that registers a terminal that is not known yet.
+/// What every center of an operator's network does; it places two orders and registers a terminal.
 ///
 /// # Panics
 /// Where the contract is broken.
-pub async fn center(center: &dyn Center, place: impl Fn(u64) -> Command, register: Command) {
+pub async fn center(center: &dyn Center, operator: OperatorId) {
     what_nobody_placed_is_not_there(center).await;
-    let command = place(1);
+    assert!(center.now() <= center.now(), "time does not go back");
+    let command = place(center, operator, 1);
     let Body::PlaceOrder(request) = &command.body else { panic!("an order is to be placed") };
     let (id, reference, card) = (request.order, request.reference, request.card);
     assert!(center.order(id).await.is_none());
@@ -39,9 +47,55 @@ pub async fn center(center: &dyn Center, place: impl Fn(u64) -> Command, registe
     let refused = submit(center, &same).await;
     assert!(matches!(refused, Err(Refused::Rejected(_))), "one id, two orders: {refused:?}");
 
-    many_say_the_same_at_once(center, place(2)).await;
+    many_say_the_same_at_once(center, place(center, operator, 2)).await;
     patience_ends(center, id).await;
-    a_terminal_is_known_once_registered(center, register).await;
+    a_terminal_is_known_once_registered(center, operator).await;
+}
+
+fn command(center: &dyn Center, role: Role, n: u64, body: Body) -> Command {
+    let principal = Principal { role, id: 1 };
+    let (id, at) = (CommandId(0xc0_0000 + u128::from(n)), center.now());
+    Command { id, fingerprint: [7; 16], at, principal, second: None, body }
+}
+
+/// One ticket of a service whose provider decides.
+fn place(center: &dyn Center, operator: OperatorId, n: u64) -> Command {
+    let now = center.now();
+    let money = |minor| Money::new(minor, Currency::CNY).expect("small");
+    let product = Product {
+        provider: ProviderId(1),
+        kind: ProviderKind::Train,
+        service: ServiceId::new(Slot::new(0x321), 1),
+        service_key: "t1/2026-11-23".to_owned(),
+        service_name: "G101".to_owned(),
+        authority: Authority::Live,
+        run: Run { from: 0, to: 2 },
+        from_place: "P1".to_owned(),
+        from_name: "First".to_owned(),
+        to_place: "P3".to_owned(),
+        to_name: "Third".to_owned(),
+        departs: now.plus_us(40 * HOUR_US),
+        arrives: now.plus_us(41 * HOUR_US),
+        zone: "Asia/Shanghai".to_owned(),
+        class: 2,
+    };
+    let fare = Fare { price: money(5_000), fee: money(200), tariff: Version(1), refund_fee_bp: 0 };
+    let (passenger, wanted, needs) = (PassengerNo(0), None, Needs::default());
+    let letter = b'A' + u8::try_from(n).expect("few");
+    let request = PlaceOrder {
+        order: OrderId::new(Slot::new(0x123), 0xc0_0000 + n),
+        operator,
+        reference: Reference([letter; 10]),
+        factor: [5; 16],
+        card: CardOnFile { card: CardId(1), tag: CardTag([letter; 16]), acquirer: AcquirerId(1) },
+        passengers: vec![Passenger { person: PersonId(1), category: 1 }],
+        lines: vec![(LinePlaced { product, passenger, fare, wanted, needs }, None)],
+        pickup: "P1".to_owned(),
+        currency: Currency::CNY,
+        expires: now.plus_us(20 * HOUR_US),
+        config: Version(1),
+    };
+    command(center, Role::Guest, n, Body::PlaceOrder(Box::new(request)))
 }
 
 fn submit(
@@ -78,14 +132,22 @@ async fn patience_ends(center: &dyn Center, id: OrderId) {
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
-async fn a_terminal_is_known_once_registered(center: &dyn Center, command: Command) {
-    let Body::RegisterTerminal { terminal, ref place, .. } = command.body else {
-        panic!("a terminal is to be registered")
-    };
+async fn a_terminal_is_known_once_registered(center: &dyn Center, operator: OperatorId) {
+    let terminal = TerminalId(4_000_000);
     assert!(center.terminal(terminal).await.is_none());
-    submit(center, &command).await.expect("registered");
+    let body = Body::RegisterTerminal {
+        terminal,
+        operator,
+        owner: 1,
+        place: "P1".to_owned(),
+        place_name: "First".to_owned(),
+        code_digest: [3; 32],
+        until: center.now().plus_us(HOUR_US),
+    };
+    submit(center, &command(center, Role::Operator, 9, body)).await.expect("registered");
     let view = center.terminal(terminal).await.expect("known");
-    assert_eq!((view.id, &view.place, view.key), (terminal, place, None));
+    assert_eq!((view.id, view.operator, view.key), (terminal, operator.0, None));
+    assert_eq!((view.place.as_str(), view.place_name.as_str()), ("P1", "First"));
     assert!(!view.revoked && !view.connected);
     let all: Vec<TerminalId> = center.terminals().await.iter().map(|view| view.id).collect();
     assert!(all.contains(&terminal) && all.is_sorted(), "{all:?}");

@@ -22,6 +22,11 @@ impl TestKeys {
         TestKeys { master, working: Mutex::new(None) }
     }
 
+    /// The one acquirer whose zone master key is here.
+    fn is_ours(&self, acquirer: AcquirerId) -> Result<(), KeyFault> {
+        if acquirer == AcquirerId(1) { Ok(()) } else { Err(KeyFault::UnknownKey) }
+    }
+
     fn unwrap(&self, wrapped: &[u8]) -> Option<ZoneKey> {
         let clear: Vec<u8> = wrapped
             .chunks_exact(8)
@@ -80,7 +85,15 @@ impl KeyServer for TestKeys {
         Err(KeyFault::Store)
     }
 
-    fn import_zone_keys(&self, _: AcquirerId, keys: &WrappedZoneKeys) -> Result<(), KeyFault> {
+    fn import_zone_keys(
+        &self,
+        acquirer: AcquirerId,
+        keys: &WrappedZoneKeys,
+    ) -> Result<(), KeyFault> {
+        self.is_ours(acquirer)?;
+        if keys.pin_key.len() != 16 || !matches!(keys.mac_key.len(), 8 | 16) {
+            return Err(KeyFault::BadForm);
+        }
         let pin = self.unwrap(&keys.pin_key).ok_or(KeyFault::BadForm)?;
         let code = self.unwrap(&keys.mac_key).ok_or(KeyFault::BadForm)?;
         if pin.check_value(keys.pin_check.len()) != keys.pin_check
@@ -108,10 +121,11 @@ impl KeyServer for TestKeys {
 
     fn mac(
         &self,
-        _: AcquirerId,
+        acquirer: AcquirerId,
         algorithm: MacAlgorithm,
         message: &[u8],
     ) -> Result<[u8; 8], KeyFault> {
+        self.is_ours(acquirer)?;
         let working = self.working.lock().expect("lock");
         let (_, key) = working.as_ref().ok_or(KeyFault::UnknownKey)?;
         let algorithm = match algorithm {
@@ -131,7 +145,11 @@ impl KeyServer for TestKeys {
         code: &[u8],
     ) -> Result<(), KeyFault> {
         let found = self.mac(acquirer, algorithm, message)?;
-        if found == code { Ok(()) } else { Err(KeyFault::CheckFailed) }
+        if (4..=8).contains(&code.len()) && found.starts_with(code) {
+            Ok(())
+        } else {
+            Err(KeyFault::CheckFailed)
+        }
     }
 
     fn seal_ticket(&self, _: &TicketClaims) -> Result<Vec<u8>, KeyFault> {

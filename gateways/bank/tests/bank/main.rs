@@ -7,12 +7,39 @@ mod rig;
 use std::time::Duration;
 
 use guichet_engine::command::BankOutcome;
-use guichet_engine::effect::BankOp;
 use guichet_engine::event::{BankStep, PaymentEnd};
-use guichet_engine::ids::AuthCode;
+use guichet_engine::ids::AcquirerId;
 use guichet_engine::money::{Currency, Money};
+use guichet_ports::conformance;
+use guichet_ports::keys::WrappedZoneKeys;
+use guichet_sandbox::bank::TEST_ZONE_MASTER_KEY;
 use guichet_sandbox::bank::books::State;
+use guichet_sandbox::bank::crypto::ZoneKey;
 use rig::{GOOD, Rig, auth, both, no};
+
+#[test]
+fn it_speaks_for_a_bank_as_every_bank_link_does() {
+    both(|rig| async move {
+        conformance::bank(&rig).await;
+        rig.stop().await;
+    });
+}
+
+#[test]
+fn the_key_server_of_these_tests_keeps_working_keys_as_every_one_does() {
+    let master = ZoneKey::new(&hex::decode(TEST_ZONE_MASTER_KEY).expect("hex")).expect("key");
+    let wrapped = |clear: [u8; 16]| {
+        let key = ZoneKey::new(&clear).expect("a key");
+        let blocks = clear.as_chunks::<8>().0;
+        let under = blocks.iter().flat_map(|block| master.encrypt(*block)).collect::<Vec<u8>>();
+        (under, key.check_value(3))
+    };
+    let (pin_key, pin_check) = wrapped([0x11; 16]);
+    let (mac_key, mac_check) = wrapped([0x23; 16]);
+    let good = WrappedZoneKeys { pin_key, pin_check, mac_key, mac_check };
+    let keys = keys::TestKeys::new(TEST_ZONE_MASTER_KEY);
+    conformance::zones(&keys, AcquirerId(1), &good);
+}
 
 #[test]
 fn a_hold_is_completed_with_the_pin() {
@@ -397,24 +424,6 @@ fn a_bank_that_refuses_the_sign_on_leaves_the_link_down() {
         let up = rig.gateway.wait_up(rig.acquirer(), Duration::from_millis(300)).await;
         assert!(!up, "keys under another master key are not taken in");
         assert_eq!(rig.hold(GOOD, 100).await.1, BankOutcome::NotSent);
-        rig.stop().await;
-    });
-}
-
-#[test]
-fn outcomes_of_intents_without_a_link_are_safe() {
-    let runtime = Rig::runtime();
-    runtime.block_on(async {
-        let rig = Rig::new("ascii").await;
-        let numbers = rig.numbers(None);
-        let op = BankOp::Refund {
-            refund: guichet_engine::ids::RefundNo(0),
-            original: numbers,
-            numbers,
-            auth: AuthCode(*b"A00001"),
-            amount: rig::money(100),
-        };
-        assert_eq!(rig.ask_of(99, op).await, BankOutcome::InDoubt);
         rig.stop().await;
     });
 }

@@ -17,6 +17,7 @@ use guichet_engine::money::{Currency, Money};
 use guichet_engine::time::Instant;
 use guichet_iso8583::{Dialect, Values};
 use guichet_ports::bank::{BankPort, BankRequest, BankWatch, WireRecord};
+use guichet_ports::conformance::{BankBooks, BankRig};
 use guichet_sandbox::bank::data::BankData;
 use guichet_sandbox::bank::{BankTwinConfig, Host, Running, TEST_ZONE_MASTER_KEY, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -440,12 +441,40 @@ impl Rig {
         };
         self.gateway.exchange(self.request(GOOD, GOOD, &numbers, op)).await
     }
+}
 
-    pub async fn ask_of(&self, acquirer: u16, op: BankOp) -> BankOutcome {
-        let numbers = self.numbers(None);
-        let mut request = self.request(GOOD, GOOD, &numbers, op);
-        request.intent.acquirer = AcquirerId(acquirer);
-        self.gateway.exchange(request).await
+impl BankRig for Rig {
+    fn port(&self) -> &dyn BankPort {
+        &self.gateway
+    }
+
+    fn request(&self, op: BankOp) -> BankRequest {
+        let numbers = match op {
+            BankOp::Authorize { numbers, .. }
+            | BankOp::Complete { numbers, .. }
+            | BankOp::Reverse { numbers, .. }
+            | BankOp::Refund { numbers, .. } => numbers,
+        };
+        let request = Rig::request(self, GOOD, GOOD, &numbers, op);
+        let pin = matches!(op, BankOp::Complete { .. }).then(|| keys::pin("1234"));
+        BankRequest { pin, ..request }
+    }
+
+    fn numbers(&self, like: Option<&BankNumbers>) -> BankNumbers {
+        Rig::numbers(self, like)
+    }
+
+    fn money(&self, minor: i64) -> Money {
+        money(minor)
+    }
+
+    fn now(&self) -> Instant {
+        now()
+    }
+
+    fn books(&self) -> BankBooks {
+        let (balance, held) = self.account("A-1");
+        BankBooks { paid: 5_000_000 - balance, held }
     }
 }
 

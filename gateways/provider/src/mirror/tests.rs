@@ -71,6 +71,13 @@ fn hold(attempt: u16) -> HoldId {
 }
 
 #[test]
+fn it_knows_tickets_as_every_database_does() {
+    for date in ["2099-03-29", "2099-03-30"] {
+        guichet_ports::conformance::ticket_information(&mirror(), "a", "c", date);
+    }
+}
+
+#[test]
 fn a_journey_has_prices_places_and_times() {
     let mirror = mirror();
     let journeys = mirror.journeys("a", "c", "2099-03-29");

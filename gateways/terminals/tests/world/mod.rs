@@ -123,10 +123,14 @@ impl TestCenter {
     }
 
     pub fn terminal_now(&self) -> Option<TerminalView> {
+        self.view(TERMINAL)
+    }
+
+    fn view(&self, id: TerminalId) -> Option<TerminalView> {
         let partition = self.partition.lock();
-        let terminal = partition.terminal(TERMINAL)?;
+        let terminal = partition.terminal(id)?;
         Some(TerminalView {
-            id: TERMINAL,
+            id,
             operator: terminal.operator.0,
             place: terminal.place.clone(),
             place_name: terminal.place_name.clone(),
@@ -207,11 +211,12 @@ impl Center for TestCenter {
         async move { orders }.boxed()
     }
     fn terminal(&self, id: TerminalId) -> Later<Option<TerminalView>> {
-        let view = if id == TERMINAL { self.terminal_now() } else { None };
+        let view = self.view(id);
         async move { view }.boxed()
     }
     fn terminals(&self) -> Later<Vec<TerminalView>> {
-        let all = self.terminal_now().into_iter().collect();
+        let ids: Vec<_> = self.partition.lock().terminals().map(|(id, _)| id).collect();
+        let all = ids.into_iter().filter_map(|id| self.view(id)).collect();
         async move { all }.boxed()
     }
 }

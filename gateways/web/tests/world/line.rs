@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::Map;
+
 pub const ZONE: &str = "Europe/Berlin";
 const MINUTE: i64 = 60_000_000;
 const FIRST_HOUR: i64 = 5;
@@ -33,13 +35,15 @@ const OTHERS: [(&str, &str); 3] =
 pub struct Line {
     now: AtomicI64,
     real: bool,
+    /// What the center said of its own places.
+    noted: Map<(ServiceId, HoldId), (UnitNo, Run)>,
 }
 
 impl Line {
     /// Time stands still at a Monday noon, unless `REAL_TIME` is set.
     pub fn new() -> Self {
         let real = std::env::var_os("REAL_TIME").is_some();
-        Self { now: AtomicI64::new(1_795_429_800_000_000), real }
+        Self { now: AtomicI64::new(1_795_429_800_000_000), real, noted: Map::default() }
     }
     pub fn now(&self) -> Instant {
         if self.real {
@@ -217,7 +221,19 @@ impl TicketInformation for Line {
             ends: at(date, 40 * 60),
         })
     }
-    fn seats(&self, service: ServiceId, _: Run, class: u8) -> Vec<SeatState> {
+    fn seats(&self, service: ServiceId, run: Run, class: u8) -> Vec<SeatState> {
+        if parts(service).is_none() {
+            return Vec::new();
+        }
+        let noted = self.noted.lock().expect("no panic").clone();
+        let ours = |n: usize| {
+            noted.iter().any(|((of, _), (unit, part))| {
+                *of == service
+                    && usize::from(unit.0) == n
+                    && run.from < part.to
+                    && part.from < run.to
+            })
+        };
         units()
             .into_iter()
             .enumerate()
@@ -225,14 +241,21 @@ impl TicketInformation for Line {
             .map(|(n, info)| SeatState {
                 unit: UnitNo(u16::try_from(n).expect("few")),
                 info,
-                free: !is_taken(service, n),
+                free: !is_taken(service, n) && !ours(n),
             })
             .collect()
     }
     fn authority(&self, service: ServiceId) -> Option<Authority> {
         parts(service).map(|(_, n)| authority(n))
     }
-    fn note_place(&self, _: ServiceId, _: HoldId, _: UnitNo, _: Run, _: bool) {}
+    fn note_place(&self, service: ServiceId, hold: HoldId, unit: UnitNo, run: Run, taken: bool) {
+        let mut noted = self.noted.lock().expect("no panic");
+        if taken {
+            noted.insert((service, hold), (unit, run));
+        } else {
+            noted.remove(&(service, hold));
+        }
+    }
     fn freshness(&self) -> Vec<Freshness> {
         vec![Freshness {
             provider: "Deutsche Bahn".into(),

@@ -13,6 +13,7 @@ use guichet_engine::ids::{
 };
 use guichet_engine::order::Order;
 use guichet_engine::partition::{Partition, verdict};
+use guichet_engine::terminal::Terminal;
 use guichet_engine::time::Instant;
 use guichet_ports::Later;
 use guichet_ports::center::{Accepted, Center, Refused, Secrets, TerminalView};
@@ -156,6 +157,19 @@ fn ready<T: Send + 'static>(value: T) -> Later<T> {
     Box::pin(std::future::ready(value))
 }
 
+fn view(id: TerminalId, terminal: &Terminal) -> TerminalView {
+    TerminalView {
+        id,
+        operator: terminal.operator.0,
+        place: terminal.place.clone(),
+        place_name: terminal.place_name.clone(),
+        key: terminal.key,
+        revoked: terminal.revoked,
+        connected: terminal.connected.is_some(),
+        devices: Vec::new(),
+    }
+}
+
 impl Center for World {
     fn now(&self) -> Instant {
         self.line.now()
@@ -185,11 +199,11 @@ impl Center for World {
         let partition = self.lock();
         ready(partition.orders_for_place(&place).into_iter().cloned().map(Arc::new).collect())
     }
-    fn terminal(&self, _: TerminalId) -> Later<Option<TerminalView>> {
-        ready(None)
+    fn terminal(&self, id: TerminalId) -> Later<Option<TerminalView>> {
+        ready(self.lock().terminal(id).map(|terminal| view(id, terminal)))
     }
     fn terminals(&self) -> Later<Vec<TerminalView>> {
-        ready(Vec::new())
+        ready(self.lock().terminals().map(|(id, terminal)| view(id, terminal)).collect())
     }
 }
 

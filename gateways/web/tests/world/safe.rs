@@ -18,7 +18,8 @@ use super::Map;
 #[derive(Default)]
 pub struct Safe {
     people: Map<u128, Person>,
-    cards: Map<u128, Pan>,
+    cards: Map<u128, (PersonId, Pan)>,
+    erased: Map<u128, ()>,
     serial: AtomicU64,
     /// How often a person was read.
     pub readings: AtomicUsize,
@@ -28,11 +29,37 @@ impl Safe {
     fn next(&self) -> u128 {
         u128::from(self.serial.fetch_add(1, Ordering::Relaxed)) + 1
     }
+    /// Whether a person is here, was erased, or never was.
+    fn known(&self, id: PersonId) -> Result<(), VaultFault> {
+        if self.erased.lock().expect("no panic").contains_key(&id.0) {
+            return Err(VaultFault::Erased);
+        }
+        let here = self.people.lock().expect("no panic").contains_key(&id.0);
+        if here { Ok(()) } else { Err(VaultFault::Unknown) }
+    }
+    fn card(&self, id: CardId) -> Result<Pan, VaultFault> {
+        let card = self.cards.lock().expect("no panic").get(&id.0).cloned();
+        let (person, pan) = card.ok_or(VaultFault::Unknown)?;
+        self.known(person).map(|()| pan)
+    }
     /// Everybody who is stored.
     #[allow(dead_code, reason = "the preview does not ask")]
     pub fn everybody(&self) -> Vec<Person> {
         self.people.lock().expect("no panic").values().cloned().collect()
     }
+}
+
+/// Bytes of a name, document or contact at most.
+const TEXT_BYTES: usize = 1000;
+
+/// ISO/IEC 7812-1: the Luhn formula.
+fn check_digit_holds(digits: &str) -> bool {
+    let weighed = digits.bytes().rev().enumerate().map(|(at, digit)| match digit {
+        b'0'..=b'9' if at % 2 == 0 => Some(u32::from(digit - b'0')),
+        b'0'..=b'9' => Some(u32::from(digit - b'0') * 2).map(|d| d / 10 + d % 10),
+        _ => None,
+    });
+    weighed.sum::<Option<u32>>().is_some_and(|sum| sum % 10 == 0)
 }
 
 fn hash(bytes: &[u8]) -> u64 {
@@ -43,28 +70,34 @@ fn hash(bytes: &[u8]) -> u64 {
 
 impl VaultPort for Safe {
     fn put_person(&self, person: &Person) -> Result<PersonId, VaultFault> {
+        if person.name.is_empty() {
+            return Err(VaultFault::BadForm("name"));
+        }
+        if [&person.name, &person.document, &person.contact].iter().any(|t| t.len() > TEXT_BYTES) {
+            return Err(VaultFault::BadForm("length"));
+        }
         let id = self.next();
         self.people.lock().expect("no panic").insert(id, person.clone());
         Ok(PersonId(id))
     }
     fn person(&self, id: PersonId, _: Purpose) -> Result<Person, VaultFault> {
         self.readings.fetch_add(1, Ordering::Relaxed);
+        self.known(id)?;
         self.people.lock().expect("no panic").get(&id.0).cloned().ok_or(VaultFault::Unknown)
     }
-    fn put_card(&self, _: PersonId, pan: &Pan) -> Result<StoredCard, VaultFault> {
-        let id = self.next();
+    fn put_card(&self, person: PersonId, pan: &Pan) -> Result<StoredCard, VaultFault> {
         let identity = self.identify(pan).map_err(|_| VaultFault::BadForm("card"))?;
-        self.cards.lock().expect("no panic").insert(id, pan.clone());
+        self.known(person)?;
+        let id = self.next();
+        self.cards.lock().expect("no panic").insert(id, (person, pan.clone()));
         Ok(StoredCard { card: CardId(id), identity })
     }
     fn card_mask(&self, id: CardId) -> Result<String, VaultFault> {
-        let cards = self.cards.lock().expect("no panic");
-        let pan = cards.get(&id.0).ok_or(VaultFault::Unknown)?.expose();
-        let (first, last) = (&pan[..6], &pan[pan.len() - 4..]);
-        Ok(format!("{first}{}{last}", "*".repeat(pan.len() - 10)))
+        let pan = self.card(id)?;
+        self.identify(&pan).map(|identity| identity.mask).map_err(|_| VaultFault::Damaged)
     }
     fn pan(&self, id: CardId, _: Purpose) -> Result<Pan, VaultFault> {
-        self.cards.lock().expect("no panic").get(&id.0).cloned().ok_or(VaultFault::Unknown)
+        self.card(id)
     }
     fn factor(&self, reference: Reference, second_factor: &str) -> [u8; 16] {
         let folded: String = second_factor
@@ -78,8 +111,12 @@ impl VaultPort for Safe {
         out
     }
     fn erase(&self, id: PersonId) -> Result<(), VaultFault> {
-        let gone = self.people.lock().expect("no panic").remove(&id.0);
-        gone.map(|_| ()).ok_or(VaultFault::Unknown)
+        if self.known(id) == Err(VaultFault::Unknown) {
+            return Err(VaultFault::Unknown);
+        }
+        self.people.lock().expect("no panic").remove(&id.0);
+        self.erased.lock().expect("no panic").insert(id.0, ());
+        Ok(())
     }
 }
 
@@ -92,13 +129,19 @@ impl KeyServer for Safe {
     }
     fn identify(&self, pan: &Pan) -> Result<CardIdentity, KeyFault> {
         let digits = pan.expose();
+        if !(13..=19).contains(&digits.len()) || !check_digit_holds(digits) {
+            return Err(KeyFault::BadForm);
+        }
         let number = hash(digits.as_bytes());
         let mut tag = [0; 16];
         tag[..8].copy_from_slice(&number.to_be_bytes());
         Ok(CardIdentity {
             tag: CardTag(tag),
             routing: Slot::new(u16::try_from(number % 4096).unwrap_or(0)),
-            mask: format!("{}******{}", &digits[..6], &digits[digits.len() - 4..]),
+            mask: {
+                let (first, last) = (&digits[..6], &digits[digits.len() - 4..]);
+                format!("{first}{}{last}", "*".repeat(digits.len() - 10))
+            },
         })
     }
     fn terminal_tag(&self, _: TerminalId, _: &Pan) -> Result<[u8; 16], KeyFault> {
