@@ -1,28 +1,138 @@
-//! `guichet-sim`: plays seeds.
+//! `guichet-sim`: plays seeds, and tells the story of one that breaks a rule.
 
 use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use anyhow::{Context, Result};
+use clap::Parser;
 use guichet_sim::plan::Plan;
 use guichet_sim::play::{Outcome, play};
 
-fn one(seed: u64, trace: bool) -> Outcome {
-    let dir = PathBuf::from(format!("/dev/shm/guichet-sim-{}-{seed}", std::process::id()));
-    let here = dir.clone();
-    // A fresh thread: what it draws by chance comes from the seed alone.
-    let outcome = std::thread::spawn(move || play(&Plan::draw(seed), here, trace)).join().unwrap();
-    let _ = std::fs::remove_dir_all(dir);
-    outcome
+/// Plays the whole product on a simulated machine, from seeds.
+#[derive(Parser)]
+struct Cli {
+    /// The first seed.
+    #[arg(default_value_t = 1)]
+    first: u64,
+    /// How many.
+    #[arg(default_value_t = 1)]
+    count: u64,
+    /// Worlds at the same time; as many as there are processors if not given.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Tell the story of every seed, not only of one that breaks a rule.
+    #[arg(long)]
+    story: bool,
+    /// Tell each slice of each process on standard error.
+    #[arg(long)]
+    trace: bool,
+    /// Where the simulated disks are, in memory by default.
+    #[arg(long, default_value = "/dev/shm")]
+    disks: PathBuf,
+    /// Play one seed in this process and give the outcome as JSON.
+    #[arg(long, hide = true)]
+    alone: bool,
 }
 
-fn main() {
-    tracing_subscriber::fmt().without_time().with_ansi(false).with_env_filter(tracing_subscriber::EnvFilter::from_env("SIM_LOG")).with_writer(std::io::stderr).init();
-    let mut args = std::env::args().skip(1).map(|s| s.parse::<u64>().unwrap());
-    let (from, to) = (args.next().unwrap_or(1), args.next());
-    for seed in from..=to.unwrap_or(from) {
-        let t = std::time::Instant::now();
-        let outcome = one(seed, std::env::var_os("SIM_TRACE").is_some());
-        println!("seed {seed}: {} broken, {} slices, {:.0} s of the world in {:?}", outcome.broken.len(), outcome.slices, outcome.world_ns as f64 / 1e9, t.elapsed());
-        if to.is_none() { for line in &outcome.story { println!("{line}"); } }
-        for line in outcome.broken.iter().take(8) { println!("   BROKEN {line}"); }
+/// Plays a seed on a fresh thread of a fresh process: libraries count in places that outlive a world.
+fn alone(cli: &Cli) -> Result<ExitCode> {
+    let seed = cli.first;
+    let dir = cli.disks.join(format!("guichet-sim-{}-{seed}", std::process::id()));
+    let (here, trace) = (dir.clone(), cli.trace);
+    let played = std::thread::spawn(move || play(&Plan::draw(seed), here, trace)).join();
+    // What is left there is worth nothing.
+    let _ = std::fs::remove_dir_all(dir);
+    let outcome = played.map_err(|_| anyhow::anyhow!("the world of seed {seed} panicked"))?;
+    println!("{}", serde_json::to_string(&outcome)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(cli: &Cli, seed: u64) -> Result<Outcome> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(seed.to_string()).arg("--alone").arg("--disks").arg(&cli.disks);
+    if cli.trace {
+        command.arg("--trace");
+    }
+    let played = command.stderr(Stdio::inherit()).output()?;
+    serde_json::from_slice(&played.stdout)
+        .with_context(|| format!("the world of seed {seed} ended with {}", played.status))
+}
+
+fn tell(cli: &Cli, seed: u64, outcome: &Outcome) {
+    let ok = outcome.broken.is_empty();
+    let mut text = String::new();
+    if cli.story || !ok {
+        text += &format!("seed {seed}: {} slices\n", outcome.slices);
+        outcome.story.iter().for_each(|line| text += &format!("  {line}\n"));
+    }
+    outcome.broken.iter().for_each(|line| text += &format!("  BROKEN {line}\n"));
+    if !ok {
+        text += &format!("  again: guichet-sim {seed} --story\n");
+    }
+    print!("{text}");
+}
+
+fn run(cli: &Cli) -> Result<bool> {
+    let begun = Instant::now();
+    let (next, broken) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let slices = AtomicU64::new(0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || -> Result<()> {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= cli.count {
+                return Ok(());
+            }
+            let seed = cli.first + n;
+            let outcome = one(cli, seed)?;
+            slices.fetch_add(outcome.slices, Ordering::Relaxed);
+            tell(cli, seed, &outcome);
+            if !outcome.broken.is_empty() {
+                broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(seed);
+            }
+        }
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        let jobs: Vec<_> = (0..cli.jobs.unwrap_or(cores)).map(|_| scope.spawn(work)).collect();
+        jobs.into_iter().try_for_each(|job| {
+            job.join().map_err(|_| anyhow::anyhow!("a worker panicked")).context("playing")?
+        })
+    })?;
+    let broken = broken.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "{} seeds from {}: {} broke a rule {broken:?}; {:.2} seeds/s, {} slices",
+        cli.count,
+        cli.first,
+        broken.len(),
+        cli.count as f64 / seconds,
+        slices.into_inner()
+    );
+    Ok(broken.is_empty())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let log = tracing_subscriber::EnvFilter::from_env("GUICHET_SIM_LOG");
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_ansi(false)
+        .with_env_filter(log)
+        .with_writer(std::io::stderr)
+        .init();
+    let done = if cli.alone {
+        alone(&cli)
+    } else {
+        run(&cli).map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

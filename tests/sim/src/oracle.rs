@@ -47,9 +47,9 @@ pub fn at_the_end(dir: &Path, shared: &Shared, now: Instant) -> Vec<String> {
         Err(error) => return vec![format!("the journal cannot be judged: {error}")],
     };
     broken.extend(violations(&report));
-    broken.extend(report.open.iter().filter(|open| open.kind != "settlement exception").map(|open| {
-        format!("open: {} {} {:?} {:?}", open.kind, open.subject, open.owner, open.amount)
-    }));
+    broken.extend(report.open.iter().filter(|open| open.kind != "settlement exception").map(
+        |open| format!("open: {} {} {:?} {:?}", open.kind, open.subject, open.owner, open.amount),
+    ));
     let owed: i64 = shared
         .bank
         .borrow()

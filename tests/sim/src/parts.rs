@@ -55,8 +55,7 @@ pub fn start(part: Part, seed: u64, setting: &Setting, shared: &Rc<Shared>) -> P
 }
 
 async fn bank(setting: &Setting, shared: &Shared) -> Result<()> {
-    let config =
-        bank::BankTwinConfig { dialect: setting.dialect.to_owned(), ..Default::default() };
+    let config = bank::BankTwinConfig { dialect: setting.dialect.to_owned(), ..Default::default() };
     let known = shared.bank.borrow().clone();
     // A bank that comes back has its books.
     let host = match known {
@@ -130,8 +129,8 @@ async fn center(setting: &Setting, shared: &Shared) -> Result<()> {
     let (clerk, asked) = mpsc::unbounded_channel();
     *shared.clerk.borrow_mut() = Some(clerk);
     actix_rt::spawn(serve_clerk(Arc::clone(&center), asked));
+    *shared.center.borrow_mut() = Some(Arc::clone(&center));
     register(setting, shared, &center).await?;
-    *shared.center.borrow_mut() = Some(center);
     let listener = TcpListener::bind(WEB).await?;
     let app =
         App::new().app_data(app).wrap(guichet_web::headers()).configure(guichet_web::configure);
@@ -208,8 +207,7 @@ async fn terminal(setting: &Setting, shared: &Shared, n: u32) -> Result<()> {
     let [card_reader, pin_pad, ticket_printer, receipt_printer] =
         lines.context("the terminal has no devices")?;
     let paths = DevicePaths { card_reader, pin_pad, ticket_printer, receipt_printer };
-    let mut config =
-        KioskConfig::new(place(&setting.dir, Part::Terminal(n)), LINKS, n, paths);
+    let mut config = KioskConfig::new(place(&setting.dir, Part::Terminal(n)), LINKS, n, paths);
     config.serve_screen = false;
     config.enrolment_code = shared.codes.borrow().get(&n).map(|(code, _)| code.clone());
     let mut running = guichet_kiosk::start(config).await?;

@@ -177,11 +177,8 @@ impl Person {
         if kiosk.taps.try_send(TapOrder { tap: tap.to_owned(), reply }).is_err() {
             return false;
         }
-        self.shared.order(Order::Poke(Part::Terminal(terminal)));
-        self.shared.awaiting.set(self.shared.awaiting.get() + 1);
-        let answer = tokio::time::timeout(ANSWER, answered).await;
-        self.shared.awaiting.set(self.shared.awaiting.get() - 1);
-        matches!(answer, Ok(Ok(Ok(_))))
+        let answered = self.shared.ask(Part::Terminal(terminal), answered);
+        matches!(tokio::time::timeout(ANSWER, answered).await, Ok(Ok(Ok(_))))
     }
 
     /// Draws the card through the reader.

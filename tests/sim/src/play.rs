@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use guichet_engine::time::Instant;
 use guichet_sandbox::provider::faults::Fault as ProviderFault;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::os::{self, SWITCHED_ON_NS};
 use crate::oracle;
+use crate::os::{self, SWITCHED_ON_NS};
 use crate::people::{Card, Person};
 use crate::plan::{Accident, Errand, Plan, TERMINALS, Trouble, Way};
 use crate::world::{Ask, Order, Part, Setting, Shared, World};
@@ -19,13 +20,15 @@ use crate::world::{Ask, Order, Part, Setting, Shared, World};
 const READY_NS: u64 = 60_000_000_000;
 /// World time that people and accidents may take.
 const PLAY_NS: u64 = 3 * 3_600_000_000_000;
+/// World time between two judgements, while no errand ends.
+const JUDGE_NS: u64 = 120_000_000_000;
 /// World time in which everything has to come to rest, once all is mended.
 const REST_NS: u64 = 3 * 3_600_000_000_000;
 /// How often it is looked whether all is at rest.
 const LOOK: Duration = Duration::from_secs(20);
 
 /// What came of a world.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// What was broken; nothing if all held.
     pub broken: Vec<String>,
@@ -54,22 +57,12 @@ pub fn play(plan: &Plan, dir: PathBuf, trace: bool) -> Outcome {
     if open(&mut world) {
         let (shared, plan) = (Rc::clone(&world.shared), plan.clone());
         world.people(move || people(shared, plan));
-        let mut looked = 0;
-        let mut judged = Vec::new();
-        while !world.live(world.now_ns() + 10_000_000_000, |s| {
-            s.finished.get() || s.errands_done.get() > looked
-        }) && world.now_ns() < PLAY_NS + REST_NS
-        {}
-        while !world.shared.finished.get() && world.now_ns() < PLAY_NS + REST_NS {
-            looked = world.shared.errands_done.get();
-            judged = oracle::at_any_time(&world.setting.dir, &world.shared, now());
-            if !judged.is_empty() {
-                break;
-            }
-            let until = world.now_ns() + 60_000_000_000;
+        while broken.is_empty() && !world.shared.finished.get() && world.now_ns() < PLAY_NS {
+            let looked = world.shared.errands_done.get();
+            let until = world.now_ns() + JUDGE_NS;
             world.live(until, |s| s.finished.get() || s.errands_done.get() > looked);
+            broken.extend(oracle::at_any_time(&world.setting.dir, &world.shared, now()));
         }
-        broken.extend(judged);
         if broken.is_empty() && !world.shared.finished.get() {
             broken.push("the world did not come to its end".to_owned());
         }
@@ -113,11 +106,16 @@ fn rest(world: &mut World) -> Vec<String> {
             tokio::time::sleep(LOOK).await;
             let center = waiting.center.borrow().clone();
             let Some(center) = center else { continue };
-            let calm = center.handle.outstanding().await.is_empty();
-            let empty = center
-                .handle
-                .ask_all(|p| p.state().orders.values().filter(|order| !order.closed).count());
-            if calm && empty.await.iter().sum::<usize>() == 0 {
+            let (handle, asked) = (center.handle.clone(), Rc::clone(&waiting));
+            drop(center);
+            let looked = async move {
+                let calm = asked.ask(Part::Center, handle.outstanding()).await.is_empty();
+                let open =
+                    handle.ask_all(|p| p.state().orders.values().filter(|o| !o.closed).count());
+                let open: usize = asked.ask(Part::Center, open).await.iter().sum();
+                calm && open == 0
+            };
+            if tokio::time::timeout(LOOK, looked).await == Ok(true) {
                 waiting.order(Order::Finish);
                 return;
             }
@@ -158,8 +156,7 @@ async fn people(shared: Rc<Shared>, plan: Plan) {
         };
         bank.data.cards.iter().map(card).collect()
     });
-    let Ok(http) =
-        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()
+    let Ok(http) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()
     else {
         return shared.fail("no HTTP client");
     };
@@ -201,6 +198,10 @@ async fn run(person: Person, errand: Errand, queues: Rc<BTreeMap<u32, Mutex<()>>
                 drop(turn);
             }
         }
+    }
+    if let Some(bank) = &*shared.bank.borrow() {
+        // The bank's branch unlocks a card after wrong PINs: the next person has the same.
+        bank.forgive(&person.card.pan);
     }
     shared.errands_done.set(shared.errands_done.get() + 1);
 }

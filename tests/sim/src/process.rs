@@ -84,13 +84,15 @@ impl Process {
         self.until_ns = idle.until_ns;
     }
 
-    /// Kills it: nothing that it still does reaches anybody. With `silent`, as when the power goes, its peers do not notice.
-    pub fn kill(&mut self, silent: bool) {
+    /// Kills it: nothing that it still does reaches anybody. With `silent`, as when the power goes, its peers do not notice. `last` is
+    /// what it still tries to do: taking itself apart, where that would not happen by itself.
+    pub fn kill(&mut self, silent: bool, last: impl Future<Output = ()>) {
         let Some(system) = self.system.take() else { return };
         os::machine(|m| {
             m.kill(self.pid, silent);
             m.begin(self.pid);
         });
+        system.block_on(last);
         drop(system);
         os::machine(os::Machine::end);
     }
@@ -98,6 +100,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill(false);
+        self.kill(false, std::future::ready(()));
     }
 }

@@ -64,6 +64,9 @@ pub struct Kiosk {
     pub taps: mpsc::Sender<TapOrder>,
 }
 
+/// Hands and eyes at a terminal's devices, and the paths of their lines.
+pub type Devices = (actix_web::web::Data<Desk>, [PathBuf; 4]);
+
 /// What a clerk asks of the center.
 #[derive(Clone, Copy, Debug)]
 pub enum Ask {
@@ -83,7 +86,7 @@ pub struct Shared {
     /// The way to its clerk.
     pub clerk: RefCell<Option<mpsc::UnboundedSender<Ask>>>,
     /// Terminals' devices.
-    pub desks: RefCell<BTreeMap<u32, (actix_web::web::Data<Desk>, [PathBuf; 4])>>,
+    pub desks: RefCell<BTreeMap<u32, Devices>>,
     /// Terminals' screens, while they run.
     pub kiosks: RefCell<BTreeMap<u32, Rc<Kiosk>>>,
     /// Enrolment code, station and PIN pad keys of each terminal.
@@ -108,6 +111,20 @@ impl Shared {
     /// Asks something of the world.
     pub fn order(&self, order: Order) {
         self.orders.borrow_mut().push(order);
+    }
+
+    /// Waits for what another process gives past the network.
+    pub async fn ask<T>(&self, part: Part, given: impl Future<Output = T>) -> T {
+        struct Waiting<'a>(&'a Cell<u32>);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        self.order(Order::Poke(part));
+        self.awaiting.set(self.awaiting.get() + 1);
+        let _waiting = Waiting(&self.awaiting);
+        given.await
     }
 
     /// Tells what happened.
@@ -292,17 +309,25 @@ impl World {
 
     /// Kills a process; what people held of it is gone.
     pub fn kill(&mut self, part: Part, silent: bool) {
+        let center = self.shared.center.borrow().as_ref().map(|center| center.handle.clone());
         match part {
+            // Half a center cannot be taken apart.
+            Part::Center if center.is_none() => return,
             Part::Center => {
                 *self.shared.clerk.borrow_mut() = None;
-                let center = self.shared.center.borrow_mut().take();
-                std::mem::forget(center);
+                *self.shared.center.borrow_mut() = None;
             }
             Part::Terminal(n) => drop(self.shared.kiosks.borrow_mut().remove(&n)),
             Part::Bank | Part::Provider | Part::Devices(_) | Part::People => {}
         }
         if let Some(process) = self.procs.get_mut(&part) {
-            process.kill(silent);
+            let center = center.filter(|_| part == Part::Center);
+            // Its parts know each other in a circle, which only this opens.
+            process.kill(silent, async move {
+                if let Some(center) = center {
+                    center.abort().await;
+                }
+            });
         }
     }
 

@@ -9,7 +9,7 @@ use guichet_engine::ids::{
 use crate::terminals::{TerminalsPort, Told};
 
 /// How long a link that is closed may still stand.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What every keeper of links does for terminals that are not there, and for `linked`, whose link it closes for good.
 ///
@@ -42,7 +42,7 @@ pub async fn terminals(port: &dyn TerminalsPort, linked: Option<TerminalId>) {
         }
     };
     assert!(
-        tokio::time::timeout(GONE_WITHIN, gone).await.is_ok(),
+        tokio::time::timeout(PATIENCE, gone).await.is_ok(),
         "a closed link takes instructions"
     );
     port.close(linked);

@@ -3,16 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
 use tokio::io::unix::AsyncFd;
 
-/// How long the host may leave sent bytes unread before they are lost, as on a line without flow
-/// control.
-const SEND_LIMIT: Duration = Duration::from_millis(300);
+use super::wire::SEND_LIMIT;
 
 /// The device's end of a serial line.
 pub struct Pty {

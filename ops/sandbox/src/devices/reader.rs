@@ -56,7 +56,7 @@ pub async fn serve(
     books: Arc<Mutex<ReaderBooks>>,
 ) {
     let mut sink = [0u8; 64];
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(250));
+    let mut tick = tokio::time::interval(line.pace());
     loop {
         tokio::select! {
             order = orders.recv() => {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::pty::Pty;
 
 /// How long the host may leave sent bytes unread before they are lost, as on a line without flow control.
-const SEND_LIMIT: Duration = Duration::from_millis(300);
+pub(super) const SEND_LIMIT: Duration = Duration::from_millis(300);
 
 /// A line.
 pub enum Wire {
@@ -70,6 +70,15 @@ impl Wire {
     pub fn allow_next_host(&self) {
         if let Self::Pty(pty) = self {
             pty.allow_next_host();
+        }
+    }
+
+    /// How often somebody should look after the line and the device behind it.
+    pub fn pace(&self) -> Duration {
+        match self {
+            Self::Pty(_) => Duration::from_millis(250),
+            // Here a new host is heard at once.
+            Self::Tcp(_) => Duration::from_secs(2),
         }
     }
 

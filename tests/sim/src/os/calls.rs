@@ -265,12 +265,7 @@ fn send_bytes(fd: c_int, bytes: &[u8]) -> Option<Result<usize, i32>> {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recv(
-    fd: c_int,
-    place: *mut c_void,
-    count: size_t,
-    flags: c_int,
-) -> ssize_t {
+unsafe extern "C" fn recv(fd: c_int, place: *mut c_void, count: size_t, flags: c_int) -> ssize_t {
     if count > 0 {
         // SAFETY: the caller passes so many writable bytes.
         let bytes = unsafe { std::slice::from_raw_parts_mut(place.cast::<u8>(), count) };
@@ -284,12 +279,7 @@ unsafe extern "C" fn recv(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn send(
-    fd: c_int,
-    bytes: *const c_void,
-    count: size_t,
-    flags: c_int,
-) -> ssize_t {
+unsafe extern "C" fn send(fd: c_int, bytes: *const c_void, count: size_t, flags: c_int) -> ssize_t {
     if count > 0 {
         // SAFETY: the caller passes so many readable bytes.
         let slice = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), count) };
@@ -427,4 +417,70 @@ unsafe extern "C" fn epoll_wait(
         }
     }
     c_int::try_from(found.len()).unwrap_or(max)
+}
+
+/// What a killed process still writes to files reaches nobody, as if it had never run on.
+fn is_lost(fd: c_int) -> bool {
+    inside(|m| m.is_dead()) == Some(true) && is_file(fd)
+}
+
+/// Whether it is a file on a disk: a runtime's own wake-ups are none.
+fn is_file(fd: c_int) -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel fills the place if it knows the number; all zeros is a valid value, too.
+    let kind = unsafe {
+        libc::syscall(libc::SYS_fstat, fd, found.as_mut_ptr());
+        found.assume_init().st_mode
+    };
+    kind & libc::S_IFMT == libc::S_IFREG
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t {
+    if is_lost(fd) {
+        return failed(libc::EIO) as ssize_t;
+    }
+    // SAFETY: as called.
+    unsafe { libc::syscall(libc::SYS_write, fd, bytes, count) as ssize_t }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pwrite64(
+    fd: c_int,
+    bytes: *const c_void,
+    count: size_t,
+    offset: libc::off64_t,
+) -> ssize_t {
+    if is_lost(fd) {
+        return failed(libc::EIO) as ssize_t;
+    }
+    // SAFETY: as called.
+    unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes, count, offset) as ssize_t }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn ftruncate64(fd: c_int, length: libc::off64_t) -> c_int {
+    if is_lost(fd) {
+        return failed(libc::EIO);
+    }
+    // SAFETY: no pointers.
+    unsafe { libc::syscall(libc::SYS_ftruncate, fd, length) as c_int }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn rename(from: *const libc::c_char, to: *const libc::c_char) -> c_int {
+    if inside(|m| m.is_dead()) == Some(true) {
+        return failed(libc::EIO);
+    }
+    // SAFETY: as called.
+    unsafe { libc::syscall(libc::SYS_rename, from, to) as c_int }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn unlink(path: *const libc::c_char) -> c_int {
+    if inside(|m| m.is_dead()) == Some(true) {
+        return failed(libc::EIO);
+    }
+    // SAFETY: as called.
+    unsafe { libc::syscall(libc::SYS_unlink, path) as c_int }
 }

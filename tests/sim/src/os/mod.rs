@@ -97,10 +97,7 @@ fn inside<T>(act: impl FnOnce(&mut Machine) -> T) -> Option<T> {
     if !ENTERED.try_with(Cell::get).unwrap_or(false) {
         return None;
     }
-    MACHINE
-        .try_with(|machine| machine.try_borrow_mut().ok()?.as_mut().map(act))
-        .ok()
-        .flatten()
+    MACHINE.try_with(|machine| machine.try_borrow_mut().ok()?.as_mut().map(act)).ok().flatten()
 }
 
 /// The same for the world, which always has one.

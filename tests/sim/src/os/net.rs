@@ -46,9 +46,14 @@ impl Default for Link {
 #[derive(Debug)]
 enum Segment {
     /// Somebody wants to connect.
-    Open { from: u64, to: Address },
+    Open {
+        from: u64,
+        to: Address,
+    },
     /// They may.
-    Opened { peer: u64 },
+    Opened {
+        peer: u64,
+    },
     /// They may not, or the connection is gone.
     Reset,
     Data(Vec<u8>),
@@ -220,7 +225,8 @@ impl Net {
         let owner = self.sockets[&listener].owner;
         let id = self.socket(owner);
         let socket = self.sockets.get_mut(&id).expect("just made");
-        (socket.kind, socket.local, socket.remote, socket.peer) = (Kind::Open, to, local, Some(from));
+        (socket.kind, socket.local, socket.remote, socket.peer) =
+            (Kind::Open, to, local, Some(from));
         if let Some(Kind::Listening { waiting }) =
             self.sockets.get_mut(&listener).map(|listener| &mut listener.kind)
         {

@@ -146,7 +146,7 @@ impl Pad {
     /// Runs the pad until its keys are gone.
     pub async fn serve(mut self, line: Wire, mut keys: mpsc::Receiver<Key>) {
         let mut buffer = [0u8; 256];
-        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut tick = tokio::time::interval(line.pace());
         loop {
             while let Some(frame) = self.link.due() {
                 self.send(&line, frame).await;

@@ -181,7 +181,7 @@ impl Printer {
     async fn listen(&self) {
         let mut scanner = Scanner::default();
         let mut buffer = [0u8; 1024];
-        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut tick = tokio::time::interval(self.line.pace());
         loop {
             let outcome = tokio::select! {
                 outcome = self.line.read(&mut buffer) => outcome,
@@ -268,8 +268,7 @@ impl Printer {
             let step = if self.lock().stands() { Step::More } else { interpreter.step(&pending) };
             match step {
                 Step::More => {
-                    let _ = tokio::time::timeout(Duration::from_millis(200), self.wake.notified())
-                        .await;
+                    let _ = tokio::time::timeout(self.line.pace(), self.wake.notified()).await;
                 }
                 Step::Used(used, action) => {
                     pending.drain(..used);
