@@ -19,11 +19,14 @@ const STRANGER: AcquirerId = AcquirerId(u16::MAX);
 const NAME_BYTES: usize = 16;
 const LABEL_BYTES: usize = 8;
 
+/// Seals data to a card key under a context, as (card key, context, data).
+pub type Seal = fn([u8; 32], &[u8], &[u8]) -> Vec<u8>;
+
 /// What the other ends of a key server do: terminals, PIN pads, a bank.
 #[derive(Clone)]
 pub struct KeyTools {
     /// Seals data to a card key under a context, as a terminal does.
-    pub seal: fn(card_key: [u8; 32], context: &[u8], data: &[u8]) -> Vec<u8>,
+    pub seal: Seal,
     /// Encrypts a PIN for a card at a count, as a PIN pad with these keys does.
     pub enter: fn(keys: &PadKeys, count: u32, pin: &str, pan: &str) -> PinEntry,
     /// A bank of which the key server has the zone master key.
