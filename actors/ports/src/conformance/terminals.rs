@@ -41,10 +41,7 @@ pub async fn terminals(port: &dyn TerminalsPort, linked: Option<TerminalId>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(
-        tokio::time::timeout(PATIENCE, gone).await.is_ok(),
-        "a closed link takes instructions"
-    );
+    assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "a closed link takes instructions");
     port.close(linked);
 }
 
