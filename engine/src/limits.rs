@@ -44,6 +44,8 @@ pub const PIN_PROMPT_US: i64 = 180_000_000;
 pub const PRINT_DEADLINE_US: i64 = 60_000_000;
 /// After that deadline, a report is waited for this long before the print is in doubt, in microseconds.
 pub const PRINT_ANSWER_US: i64 = 30_000_000;
+/// Prints of one ticket told at most; the second and third only when the one before never came to its terminal.
+pub const PRINT_TRIES_MAX: u16 = 3;
 /// A print in doubt is resolved within this, or the money goes back, in microseconds.
 pub const PRINT_DOUBT_US: i64 = 300_000_000;
 /// A hold that a failed payment lets go lasts at least this much longer, in microseconds.

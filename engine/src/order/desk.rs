@@ -7,7 +7,9 @@ use crate::event::{
     Authority, BankNumbers, Event, ExceptionKind, ExceptionRaised, Leg, LineEnd, OrderEvent,
     Posting, PostingKey, PostingKind, SettlementEvent,
 };
-use crate::ids::{Attempt, HoldId, LineNo, PaymentNo, RefundNo, Slot, TicketNumber};
+use crate::ids::{
+    Attempt, HoldId, LineNo, PaymentNo, RefundNo, SessionId, Slot, TerminalId, TicketNumber,
+};
 use crate::ledger;
 use crate::limits::PRINT_DEADLINE_US;
 use crate::message::Message;
@@ -310,23 +312,26 @@ impl Desk {
         let slot = self.order.id.slot;
         match next {
             _ if busy => {}
-            Some(line) => {
-                let prints = self.order.line(line).map_or(0, |l| l.prints);
-                self.push(OrderEvent::IssueTold {
-                    line,
-                    print: Attempt(prints.saturating_add(1)),
-                    ticket: TicketNumber(self.counters.next_ticket(slot)),
-                    terminal,
-                    session,
-                    deadline: self.at.plus_us(PRINT_DEADLINE_US),
-                });
-            }
+            Some(line) => self.tell_to_issue(line, terminal, session),
             None if open => {}
             None => {
                 let number = self.counters.next_receipt(slot);
                 self.push(OrderEvent::ReceiptTold { payment: no, terminal, session, number });
             }
         }
+    }
+
+    /// Tells a terminal to print a line's ticket, under a number of its own.
+    pub fn tell_to_issue(&mut self, line: LineNo, terminal: TerminalId, session: SessionId) {
+        let prints = self.order.line(line).map_or(0, |l| l.prints);
+        self.push(OrderEvent::IssueTold {
+            line,
+            print: Attempt(prints.saturating_add(1)),
+            ticket: TicketNumber(self.counters.next_ticket(self.order.id.slot)),
+            terminal,
+            session,
+            deadline: self.at.plus_us(PRINT_DEADLINE_US),
+        });
     }
 
     /// Whether nothing is open any more.

@@ -4,9 +4,11 @@ use super::desk::Desk;
 use super::state::{LinePhase, PaymentPhase};
 use crate::command::{Body, Principal, PrintOutcome};
 use crate::event::{Fare, LineEnd, OrderEvent, PostingKey, PostingKind, PrintFault, PrintProof};
-use crate::ids::{Attempt, LineNo, TerminalId, TicketNumber};
+use crate::ids::{Attempt, LineNo, SessionId, TerminalId, TicketNumber};
 use crate::ledger;
-use crate::limits::{BASIS_POINTS, PRINT_ANSWER_US, PRINT_DOUBT_US};
+use crate::limits::{
+    BASIS_POINTS, PRINT_ANSWER_US, PRINT_DEADLINE_US, PRINT_DOUBT_US, PRINT_TRIES_MAX,
+};
 use crate::money::Money;
 use crate::reject::Reject;
 use crate::time::Instant;
@@ -16,6 +18,7 @@ struct OpenPrint {
     print: Attempt,
     ticket: TicketNumber,
     terminal: TerminalId,
+    session: SessionId,
     /// Set while in doubt; otherwise the deadline of the instruction is `deadline`.
     doubt_until: Option<Instant>,
     deadline: Instant,
@@ -23,11 +26,12 @@ struct OpenPrint {
 
 fn open_print(desk: &Desk, line: LineNo) -> Option<OpenPrint> {
     match desk.order.line(line)?.phase {
-        LinePhase::Issuing { print, ticket, terminal, deadline, .. } => {
-            Some(OpenPrint { print, ticket, terminal, doubt_until: None, deadline })
+        LinePhase::Issuing { print, ticket, terminal, session, deadline, .. } => {
+            Some(OpenPrint { print, ticket, terminal, session, doubt_until: None, deadline })
         }
-        LinePhase::PrintInDoubt { print, ticket, terminal, until, .. } => {
-            Some(OpenPrint { print, ticket, terminal, doubt_until: Some(until), deadline: until })
+        LinePhase::PrintInDoubt { print, ticket, terminal, session, until, .. } => {
+            let (doubt_until, deadline) = (Some(until), until);
+            Some(OpenPrint { print, ticket, terminal, session, doubt_until, deadline })
         }
         LinePhase::Asking
         | LinePhase::Held(_)
@@ -125,7 +129,22 @@ fn not_printed(desk: &mut Desk, line: LineNo, open: &OpenPrint, fault: PrintFaul
     let OpenPrint { print, ticket, .. } = *open;
     desk.push(OrderEvent::PrintFailed { line, print, fault });
     desk.push(OrderEvent::TicketSpoiled { line, print, ticket });
-    desk.fail(line, LineEnd::NotPrinted);
+    if fault == PrintFault::Refused && may_be_told_again(desk, line, open) {
+        desk.tell_to_issue(line, open.terminal, open.session);
+    } else {
+        desk.fail(line, LineEnd::NotPrinted);
+    }
+}
+
+/// Whether the person may still wait for a ticket that was in doubt and that their terminal, when asked, had never begun
+/// and now never will: the instruction went down with the center or with the link. A terminal that has let that session
+/// go refuses once more, and then the money goes back.
+fn may_be_told_again(desk: &Desk, line: LineNo, open: &OpenPrint) -> bool {
+    let tries = desk.order.line(line).map_or(0, |l| l.prints);
+    let asked_soon = open.doubt_until.is_some_and(|until| {
+        desk.at < until.plus_us(PRINT_DEADLINE_US.saturating_sub(PRINT_DOUBT_US))
+    });
+    asked_soon && tries < PRINT_TRIES_MAX
 }
 
 /// A print becomes doubtful, unless it is already.

@@ -306,6 +306,52 @@ fn a_print_is_doubted_then_counted_or_given_back() {
 }
 
 #[test]
+fn a_print_that_never_came_to_its_terminal_is_told_again_while_the_person_may_wait() {
+    let restarted = || {
+        let entity = guichet_engine::event::Entity::Order(order());
+        (Role::System, Body::Restarted { entity }, Ok("PrintInDoubt"))
+    };
+    let refused = |print| {
+        let outcome = PrintOutcome::NotPrinted(PrintFault::Refused);
+        let (order, line, print) = (order(), LINE, Attempt(print));
+        (Role::Terminal, Body::ReportPrint { order, line, print, outcome })
+    };
+    let again = "PrintFailed TicketSpoiled IssueTold";
+    let back =
+        "PrintFailed TicketSpoiled RefundAsked Direct ReleaseAsked ProviderAsked ReceiptTold";
+    let last = PRINT_DEADLINE_US / 1_000_000 - 1;
+    let row = |at, (role, body), expected| (at, role, body, Ok(expected));
+    let restart = |at| {
+        let (role, body, expected) = restarted();
+        (at, role, body, expected)
+    };
+    // Refused when it was told and not asked about: that person has gone.
+    after(paid(), vec![row(7, refused(1), back)]);
+    after(paid(), vec![restart(7), row(7 + last, refused(1), again)]);
+    after(paid(), vec![restart(7), row(8 + last, refused(1), back)]);
+    after(paid(), vec![restart(7), row(8, refused(1), again), row(9, refused(2), back)]);
+    let jam = printed(PrintOutcome::NotPrinted(PrintFault::Jam));
+    after(paid(), vec![restart(7), (8, Role::Terminal, jam, Ok(back))]);
+    // A center that falls again and again does not go on for ever.
+    let thrice = vec![
+        restart(7),
+        row(8, refused(1), again),
+        restart(9),
+        row(10, refused(2), again),
+        restart(11),
+        row(12, refused(3), back),
+    ];
+    after(paid(), thrice);
+    let mut told = vec![restart(7), row(8, refused(1), again)];
+    let (outcome, print) = (PrintOutcome::Printed(proof()), Attempt(2));
+    let report = Body::ReportPrint { order: order(), line: LINE, print, outcome };
+    told.push((9, Role::Terminal, report, Ok("LineIssued Direct ReceiptTold Closed")));
+    let world = after(paid(), told);
+    let order = world.order(order());
+    assert_eq!((order.refunds.len(), order.lines[0].spoiled.len()), (0, 1));
+}
+
+#[test]
 fn a_spoiled_ticket_goes_to_the_gates_for_as_long_as_the_order_is_open() {
     let jam = printed(PrintOutcome::NotPrinted(PrintFault::Jam));
     let spoiled =

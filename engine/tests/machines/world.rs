@@ -622,6 +622,10 @@ impl World {
                 let (line, print) = (*line, *print);
                 let outcome = match fault {
                     Fault::Fine if self.paper.contains(ticket) => PrintOutcome::Printed(proof()),
+                    // What never came here is never begun from now on.
+                    Fault::Fine if self.issued_once.insert(*ticket) => {
+                        PrintOutcome::NotPrinted(PrintFault::Refused)
+                    }
                     Fault::Fine => PrintOutcome::NotPrinted(PrintFault::Offline),
                     Fault::No
                     | Fault::DoubtDone
