@@ -33,10 +33,13 @@ pub const BATCH_MAILBOX: usize = 8;
 pub const WAITING_MAX: usize = 65_536;
 /// Milliseconds before a full mailbox is tried again.
 pub const WAITING_AGAIN_MS: u64 = 5;
-/// Instructions that wait for one terminal's link; beyond it they count as not sent.
+/// Instructions that wait for one terminal's link, and as many that wait for it to come back; beyond it they count as
+/// not sent.
 pub const TERMINAL_QUEUE_MAX: usize = 256;
 /// Milliseconds that one instruction may take to be written to a link.
 pub const TELL_PATIENCE_MS: u64 = 10_000;
+/// Milliseconds before a ticket that was not told to a terminal, though its link is said to be up, is told again.
+pub const TELL_AGAIN_MS: u64 = 2_000;
 /// Panics in the handlers of one order after which it is parked.
 pub const PANICS_BEFORE_PARK: u32 = 3;
 /// Reason written into the journal when an order is parked after panics (`docs/codes/parked.md`).

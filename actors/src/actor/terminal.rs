@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::fut::ActorFutureExt;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, WrapFuture};
@@ -13,7 +14,7 @@ use guichet_ports::terminals::Told;
 
 use super::exchange::{report, tell};
 use super::roster::Presence;
-use crate::limits::TERMINAL_QUEUE_MAX;
+use crate::limits::{TELL_AGAIN_MS, TERMINAL_QUEUE_MAX};
 use crate::meters;
 use crate::panics::contained;
 use crate::shell::Shared;
@@ -41,10 +42,12 @@ pub(crate) struct TerminalActor {
     shared: Arc<Shared>,
     presence: Presence<TerminalId>,
     queue: VecDeque<Instruction>,
-    /// Questions about prints in doubt that could not be put yet: they wait for the link.
-    unasked: VecDeque<Instruction>,
+    /// What could not be told yet and is worth telling later: tickets, and questions about prints in doubt.
+    kept: VecDeque<Instruction>,
     telling: bool,
     up: bool,
+    /// What is kept is tried again in a moment.
+    again: bool,
 }
 
 impl Actor for TerminalActor {
@@ -68,25 +71,32 @@ impl Handler<TerminalMail> for TerminalActor {
 
 impl TerminalActor {
     pub(crate) fn new(id: TerminalId, shared: Arc<Shared>, presence: Presence<TerminalId>) -> Self {
-        let (queue, unasked) = (VecDeque::new(), VecDeque::new());
-        Self { id, shared, presence, queue, unasked, telling: false, up: false }
+        let (queue, kept) = (VecDeque::new(), VecDeque::new());
+        Self { id, shared, presence, queue, kept, telling: false, up: false, again: false }
     }
 
     fn take(&mut self, mail: TerminalMail, ctx: &mut Context<Self>) {
         match mail {
             TerminalMail::Tell(effect) => {
-                if let Intent::Terminal(intent) = effect.intent {
+                if let Intent::Terminal(intent) = effect.intent
+                    && !self.ends_kept_ticket(&intent)
+                {
                     self.queue_up((intent, effect.cause));
                 }
             }
             TerminalMail::Up => {
                 self.up = true;
-                self.queue.extend(self.unasked.drain(..));
+                self.tell_kept();
             }
             TerminalMail::Gone { revoked } => {
                 self.up = false;
-                if revoked && let Some(ports) = self.shared.ports() {
-                    ports.terminals.close(self.id);
+                if revoked {
+                    if let Some(ports) = self.shared.ports() {
+                        ports.terminals.close(self.id);
+                    }
+                    // It is never linked again: what a ticket of it waited for does not come.
+                    let kept = std::mem::take(&mut self.kept);
+                    kept.into_iter().for_each(|instruction| self.give_up(&instruction.0));
                 }
             }
         }
@@ -101,6 +111,33 @@ impl TerminalActor {
         }
     }
 
+    /// The link may be there again.
+    fn tell_kept(&mut self) {
+        let now = self.shared.config.clock.now();
+        for (intent, cause) in std::mem::take(&mut self.kept) {
+            match &intent.op {
+                TerminalOp::Issue(issue) if issue.deadline <= now => self.give_up(&intent),
+                _ => self.queue_up((intent, cause)),
+            }
+        }
+    }
+
+    /// Whether this asks about a ticket that still waits here, so that it was surely not told.
+    fn ends_kept_ticket(&mut self, asked: &TerminalIntent) -> bool {
+        let TerminalOp::QueryPrint { line, print, .. } = asked.op else { return false };
+        let is_it = |(kept, _): &Instruction| match &kept.op {
+            TerminalOp::Issue(issue) => {
+                (kept.order, issue.line, issue.print) == (asked.order, line, print)
+            }
+            _ => false,
+        };
+        let Some(at) = self.kept.iter().position(is_it) else { return false };
+        if let Some((ticket, _)) = self.kept.remove(at) {
+            self.give_up(&ticket);
+        }
+        true
+    }
+
     fn tell_next(&mut self, ctx: &mut Context<Self>) {
         if self.telling {
             return;
@@ -112,16 +149,49 @@ impl TerminalActor {
             terminal.telling = false;
             match told {
                 Told::Sent => {}
-                Told::NotSent => terminal.not_sent((intent, cause)),
+                Told::NotSent => {
+                    terminal.not_sent((intent, cause));
+                    terminal.try_again_soon(ctx);
+                }
             }
             terminal.tell_next(ctx);
             terminal.rest_if_idle(ctx);
         }));
     }
 
-    /// A ticket that the terminal surely was not told of is surely not printed; a question waits for the link.
-    fn not_sent(&mut self, (intent, cause): Instruction) {
+    /// Its link may have come while it was not to be had: what is kept does not wait for the next one then.
+    fn try_again_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.kept.is_empty() || !self.up || self.again {
+            return;
+        }
+        self.again = true;
+        ctx.run_later(Duration::from_millis(TELL_AGAIN_MS), |terminal, ctx| {
+            terminal.again = false;
+            if terminal.up {
+                terminal.tell_kept();
+                terminal.tell_next(ctx);
+            }
+            terminal.rest_if_idle(ctx);
+        });
+    }
+
+    /// Tickets and questions about prints wait for the link; of the rest nothing is of use later.
+    fn not_sent(&mut self, instruction: Instruction) {
         meters::not_told();
+        let keep = match &instruction.0.op {
+            TerminalOp::Issue(issue) => issue.deadline > self.shared.config.clock.now(),
+            TerminalOp::QueryPrint { .. } => true,
+            _told_in_vain => false,
+        };
+        if keep && self.kept.len() < TERMINAL_QUEUE_MAX {
+            self.kept.push_back(instruction);
+        } else {
+            self.give_up(&instruction.0);
+        }
+    }
+
+    /// A ticket that the terminal surely was not told of is surely not printed.
+    fn give_up(&self, intent: &TerminalIntent) {
         let order = intent.order;
         match &intent.op {
             TerminalOp::Issue(issue) => self.report(Body::ReportPrint {
@@ -133,12 +203,10 @@ impl TerminalActor {
             TerminalOp::PrintReceipt { payment, .. } => {
                 self.report(Body::ReportReceipt { order, payment: *payment, printed: false });
             }
-            TerminalOp::QueryPrint { .. } => {
-                self.unasked.push_back((intent, cause));
-                self.unasked.truncate(TERMINAL_QUEUE_MAX);
-            }
+            // An operator's count, or the end of the doubt, does without the answer.
+            TerminalOp::QueryPrint { .. }
             // Of no use once the person is gone; what the screen should show follows from the order's state.
-            TerminalOp::PushBooking { .. }
+            | TerminalOp::PushBooking { .. }
             | TerminalOp::WithdrawBooking { .. }
             | TerminalOp::ShowAuthorizing { .. }
             | TerminalOp::AskPin { .. }
@@ -155,7 +223,7 @@ impl TerminalActor {
     }
 
     fn rest_if_idle(&mut self, ctx: &mut Context<Self>) {
-        let open = self.up || self.telling || !self.queue.is_empty() || !self.unasked.is_empty();
+        let open = self.up || self.telling || !self.queue.is_empty() || !self.kept.is_empty();
         if !open && self.presence.idle() {
             self.presence.leave();
             ctx.stop();

@@ -2,9 +2,11 @@
 
 mod checkpoint;
 mod crash;
+mod doubles;
 mod gates;
 mod load;
 mod peers;
 mod purchase;
 mod supervision;
+mod waiting;
 mod world;

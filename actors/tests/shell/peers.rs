@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use guichet_actors::CenterHandle;
+use guichet_actors::{CenterHandle, Clock};
 use guichet_engine::command::{
     BankOutcome, Body, Command, Principal, PrintOutcome, ProviderOutcome, Role,
 };
 use guichet_engine::effect::{BankOp, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp};
-use guichet_engine::event::{BankNumbers, Flow, PrintFault, PrintProof, Run, Seat};
+use guichet_engine::event::{
+    Authority, BankNumbers, Flow, PrintFault, PrintProof, Product, Run, Seat,
+};
 use guichet_engine::ids::{
-    AcquirerId, Attempt, AuthCode, CommandId, HoldId, LineNo, OrderId, ProviderId, ResponseCode,
-    ServiceId, Stan, TerminalId, TicketNumber, UnitNo,
+    AcquirerId, Attempt, AuthCode, CommandId, HoldId, LineNo, OperatorId, OrderId, ProviderId,
+    ResponseCode, ServiceId, Stan, TerminalId, TicketNumber, UnitNo,
 };
 use guichet_engine::money::{Currency, Money};
-use guichet_engine::settlement::LineKind;
+use guichet_engine::settlement::{LineKind, SettlementLine};
+use guichet_engine::time::BusinessDate;
 use guichet_ports::Later;
 use guichet_ports::bank::{BankPort, BankRequest};
 use guichet_ports::center::{Center, Refused, Secrets};
@@ -27,6 +30,8 @@ use guichet_ports::ticket_information::{
     Freshness, Journey, SeatState, Station, TicketInformation,
 };
 use parking_lot::Mutex;
+
+use crate::world::{ACQUIRER, TERMINAL};
 
 /// What the bank does with the next once-message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +137,20 @@ impl BankBooks {
     }
 }
 
+/// What is answered without a word to the bank: it is nobody's, comes too late or lacks its secrets.
+fn refused(request: &BankRequest) -> Option<BankOutcome> {
+    let (complete, not_after) = match request.intent.op {
+        BankOp::Authorize { not_after, .. } => (false, not_after),
+        BankOp::Complete { not_after, .. } => (true, not_after),
+        BankOp::Reverse { .. } | BankOp::Refund { .. } => {
+            return (request.intent.acquirer != ACQUIRER).then_some(BankOutcome::InDoubt);
+        }
+    };
+    let late = Clock::system().now() > not_after;
+    let bare = request.swipe.is_none() || (complete && request.pin.is_none());
+    (request.intent.acquirer != ACQUIRER || late || bare).then_some(BankOutcome::NotSent)
+}
+
 impl BankPort for TestBank {
     fn flow(&self, _acquirer: AcquirerId) -> Flow {
         Flow::TwoStep
@@ -139,23 +158,20 @@ impl BankPort for TestBank {
 
     fn exchange(&self, request: BankRequest) -> Later<BankOutcome> {
         let mut books = self.books.lock();
+        if let Some(outcome) = refused(&request) {
+            return Box::pin(std::future::ready(outcome));
+        }
         let hangs = books.plays.front() == Some(&Play::TakeAndHang);
         let outcome = match request.intent.op {
-            BankOp::Authorize { numbers, amount, .. } => {
-                assert!(request.swipe.is_some(), "an authorization carries the swipe");
-                books.once(&numbers, |books| {
-                    books.entries.insert(numbers.stan, Entry::Held(amount.minor()));
-                })
-            }
-            BankOp::Complete { numbers, amount, original, .. } => {
-                assert!(request.swipe.is_some() && request.pin.is_some(), "swipe and PIN");
-                books.once(&numbers, |books| {
-                    if let Some(original) = original {
-                        books.entries.insert(original.stan, Entry::Undone);
-                    }
-                    books.entries.insert(numbers.stan, Entry::Paid(amount.minor()));
-                })
-            }
+            BankOp::Authorize { numbers, amount, .. } => books.once(&numbers, |books| {
+                books.entries.insert(numbers.stan, Entry::Held(amount.minor()));
+            }),
+            BankOp::Complete { numbers, amount, original, .. } => books.once(&numbers, |books| {
+                if let Some(original) = original {
+                    books.entries.insert(original.stan, Entry::Undone);
+                }
+                books.entries.insert(numbers.stan, Entry::Paid(amount.minor()));
+            }),
             BankOp::Reverse { original, .. } => {
                 assert!(request.swipe.is_none() && request.pin.is_none(), "no secrets");
                 books.entries.insert(original.stan, Entry::Undone);
@@ -184,11 +200,83 @@ pub enum Booking {
     Refunded,
 }
 
-/// A provider that agrees to everything; the first answers may be lost.
+/// A provider that agrees to what its own books allow; the first answers may be lost.
 #[derive(Default)]
 pub struct TestProvider {
     pub bookings: Mutex<BTreeMap<HoldId, Booking>>,
+    places: Mutex<BTreeMap<HoldId, (Product, UnitNo, Seat)>>,
     pub lose_answers: Mutex<u32>,
+}
+
+impl TestProvider {
+    /// The place of a new hold: the one that is asked for, or the first free one.
+    fn place(
+        &self,
+        bookings: &BTreeMap<HoldId, Booking>,
+        product: &Product,
+        asked: Option<(UnitNo, Seat)>,
+    ) -> Result<(UnitNo, Seat), ProviderOutcome> {
+        let places = self.places.lock();
+        let taken = |unit| {
+            places.iter().any(|(hold, (of, held, _))| {
+                let alive = matches!(bookings.get(hold), Some(Booking::Held | Booking::Confirmed));
+                let meets = of.run.from < product.run.to && product.run.from < of.run.to;
+                alive && meets && of.service == product.service && *held == unit
+            })
+        };
+        match asked {
+            Some((unit, _)) if taken(unit) => Err(match product.authority {
+                Authority::Live => ProviderOutcome::No { code: 2 },
+                Authority::Allotted => ProviderOutcome::InDoubt,
+            }),
+            Some(place) => Ok(place),
+            None => {
+                let free = (7..500).map(UnitNo).find(|unit| !taken(*unit));
+                let unit = free.ok_or(ProviderOutcome::No { code: 1 })?;
+                Ok((unit, Seat { coach: "1".into(), seat: unit.to_string() }))
+            }
+        }
+    }
+
+    fn answer(&self, intent: ProviderIntent) -> ProviderOutcome {
+        let mut bookings = self.bookings.lock();
+        let known = bookings.get(&intent.hold).copied();
+        let next = match (intent.op, known) {
+            (ProviderOp::Hold { .. }, Some(state @ (Booking::Held | Booking::Confirmed))) => state,
+            (ProviderOp::Hold { .. }, Some(Booking::Released | Booking::Refunded)) => {
+                return ProviderOutcome::No { code: 5 };
+            }
+            (ProviderOp::Hold { unit, .. }, None) => {
+                match self.place(&bookings, &intent.product, unit) {
+                    Ok((unit, seat)) => {
+                        let place = (intent.product, unit, seat);
+                        self.places.lock().insert(intent.hold, place);
+                        Booking::Held
+                    }
+                    Err(refused) => return refused,
+                }
+            }
+            (ProviderOp::Confirm { .. }, Some(Booking::Held | Booking::Confirmed)) => {
+                Booking::Confirmed
+            }
+            (ProviderOp::Refund { .. }, Some(Booking::Confirmed | Booking::Refunded)) => {
+                Booking::Refunded
+            }
+            (ProviderOp::Release { .. }, Some(Booking::Confirmed | Booking::Refunded)) => {
+                Booking::Refunded
+            }
+            (ProviderOp::Release { .. }, None | Some(Booking::Held | Booking::Released)) => {
+                Booking::Released
+            }
+            (ProviderOp::Confirm { .. } | ProviderOp::Refund { .. }, _) => {
+                return ProviderOutcome::No { code: 3 };
+            }
+        };
+        bookings.insert(intent.hold, next);
+        let unit =
+            self.places.lock().get(&intent.hold).map(|(_, unit, seat)| (*unit, seat.clone()));
+        ProviderOutcome::Yes { booking: format!("B{}", intent.hold), unit, until: None }
+    }
 }
 
 impl ProviderPort for TestProvider {
@@ -197,25 +285,13 @@ impl ProviderPort for TestProvider {
     }
 
     fn ask(&self, intent: ProviderIntent, _cause: Option<CommandId>) -> Later<ProviderOutcome> {
-        let mut bookings = self.bookings.lock();
-        let known = bookings.get(&intent.hold).copied();
-        let mut place = None;
-        let next = match intent.op {
-            ProviderOp::Hold { unit, .. } => {
-                place = unit.or(Some((UnitNo(7), Seat { coach: "1".into(), seat: "7".into() })));
-                known.unwrap_or(Booking::Held)
-            }
-            ProviderOp::Confirm { .. } => Booking::Confirmed,
-            ProviderOp::Release { .. } => Booking::Released,
-            ProviderOp::Refund { .. } => Booking::Refunded,
-        };
-        bookings.insert(intent.hold, next);
+        let outcome = self.answer(intent);
         let mut lose = self.lose_answers.lock();
         let outcome = if *lose > 0 {
             *lose -= 1;
             ProviderOutcome::InDoubt
         } else {
-            ProviderOutcome::Yes { booking: format!("B{}", intent.hold), unit: place, until: None }
+            outcome
         };
         Box::pin(std::future::ready(outcome))
     }
@@ -239,6 +315,9 @@ pub type Print = (OrderId, LineNo, Attempt);
 struct Floor {
     center: Option<CenterHandle>,
     printed: BTreeMap<Print, (TicketNumber, u32)>,
+    /// Attempts that are over without a ticket, and why: none of them is ever begun again.
+    not_printed: BTreeMap<Print, PrintFault>,
+    closed: bool,
     facts: Vec<Command>,
     manners: Manners,
     next: u128,
@@ -300,15 +379,31 @@ impl TestTerminals {
         }
     }
 
+    /// What a terminal's own journal says of an attempt; one that it never heard of is refused from then on.
     fn print_of(&self, print: Print) -> PrintOutcome {
-        let floor = self.floor.lock();
-        match floor.printed.get(&print) {
-            Some(_) => PrintOutcome::Printed(PrintProof {
-                counter: floor.printed.len() as u64,
+        let mut floor = self.floor.lock();
+        if floor.printed.contains_key(&print) {
+            let counter = floor.printed.len() as u64;
+            return PrintOutcome::Printed(PrintProof {
+                counter,
                 printer_word: true,
                 media_seen: true,
-            }),
-            None => PrintOutcome::NotPrinted(PrintFault::Jam),
+            });
+        }
+        let fault = floor.not_printed.entry(print).or_insert(PrintFault::Refused);
+        PrintOutcome::NotPrinted(*fault)
+    }
+
+    /// An attempt that it knows is not begun again.
+    fn print(&self, print: Print, ticket: TicketNumber) {
+        let mut floor = self.floor.lock();
+        if floor.not_printed.contains_key(&print) {
+            return;
+        }
+        if floor.manners.jams {
+            floor.not_printed.insert(print, PrintFault::Jam);
+        } else {
+            floor.printed.entry(print).or_insert((ticket, 0)).1 += 1;
         }
     }
 
@@ -329,11 +424,7 @@ impl TestTerminals {
             }
             TerminalOp::Issue(issue) => {
                 let print = (order, issue.line, issue.print);
-                if !manners.jams {
-                    let mut floor = self.floor.lock();
-                    let entry = floor.printed.entry(print).or_insert((issue.ticket, 0));
-                    entry.1 += 1;
-                }
+                self.print(print, issue.ticket);
                 let outcome = self.print_of(print);
                 let (line, print) = (issue.line, issue.print);
                 Some((Body::ReportPrint { order, line, print, outcome }, none))
@@ -365,9 +456,17 @@ impl TestTerminals {
 
 impl TerminalsPort for TestTerminals {
     fn tell(&self, intent: TerminalIntent, _cause: Option<CommandId>) -> Later<Told> {
-        if self.floor.lock().manners.offline {
+        let (floor, to) = (self.floor.lock(), intent.terminal);
+        let here = match &intent.op {
+            TerminalOp::PushBooking { place, .. } | TerminalOp::WithdrawBooking { place } => {
+                to == Some(TERMINAL) || (to.is_none() && place == "P1")
+            }
+            _ => to == Some(TERMINAL),
+        };
+        if floor.manners.offline || floor.closed || !here {
             return Box::pin(std::future::ready(Told::NotSent));
         }
+        drop(floor);
         let terminals = self.clone();
         Box::pin(async move {
             let terminal = intent.terminal.unwrap_or_default();
@@ -380,7 +479,9 @@ impl TerminalsPort for TestTerminals {
         })
     }
 
-    fn close(&self, _terminal: TerminalId) {}
+    fn close(&self, terminal: TerminalId) {
+        self.floor.lock().closed |= terminal == TERMINAL;
+    }
 }
 
 /// Files in memory.
@@ -388,6 +489,48 @@ impl TerminalsPort for TestTerminals {
 pub struct TestFiles {
     pub written: Mutex<Vec<SettlementDay>>,
     pub fail: Mutex<u32>,
+}
+
+impl TestFiles {
+    /// What is kept of a day: its lines, in the order of a file.
+    pub fn bytes(
+        &self,
+        operator: OperatorId,
+        acquirer: AcquirerId,
+        date: BusinessDate,
+    ) -> Option<Vec<u8>> {
+        let written = self.written.lock();
+        let is_it = |day: &&SettlementDay| {
+            (day.operator, day.acquirer, day.date) == (operator, acquirer, date)
+        };
+        written.iter().rfind(is_it).map(bytes)
+    }
+}
+
+fn bytes(day: &SettlementDay) -> Vec<u8> {
+    let mut lines: Vec<String> = day.lines.iter().map(|line| format!("{line:?}")).collect();
+    lines.sort_unstable();
+    format!("{:?} {lines:?}", day.date).into_bytes()
+}
+
+fn file_of(day: &SettlementDay) -> Result<FileWritten, FileFault> {
+    let of_the_day = |line: &SettlementLine| {
+        (line.operator, line.acquirer, line.date) == (day.operator, day.acquirer, day.date)
+    };
+    if !day.lines.iter().all(of_the_day) {
+        return Err(FileFault::Lines("a line is of another day"));
+    }
+    let sum = |kind| {
+        let lines = day.lines.iter().filter(|line| line.kind == kind);
+        let sum = lines.map(|line| line.amount).try_fold(Money::zero(Currency::CNY), Money::plus);
+        sum.map_err(|_| FileFault::Lines("the amounts do not add up"))
+    };
+    let mut digest = [0u8; 32];
+    for (at, byte) in bytes(day).into_iter().enumerate() {
+        digest[at % 32] = digest[at % 32].rotate_left(3) ^ byte;
+    }
+    let lines = u32::try_from(day.lines.len()).expect("few");
+    Ok(FileWritten { lines, debit: sum(LineKind::Debit)?, credit: sum(LineKind::Credit)?, digest })
 }
 
 impl SettlementFiles for TestFiles {
@@ -398,19 +541,11 @@ impl SettlementFiles for TestFiles {
             let fault = FileFault::Store("the disk is full".into());
             return Box::pin(std::future::ready(Err(fault)));
         }
-        let sum = |kind| {
-            let lines = day.lines.iter().filter(|line| line.kind == kind);
-            let minor = lines.map(|line| line.amount.minor()).sum();
-            Money::new(minor, Currency::CNY).expect("small")
-        };
-        let written = FileWritten {
-            lines: u32::try_from(day.lines.len()).expect("few"),
-            debit: sum(LineKind::Debit),
-            credit: sum(LineKind::Credit),
-            digest: [9; 32],
-        };
-        self.written.lock().push(day);
-        Box::pin(std::future::ready(Ok(written)))
+        let written = file_of(&day);
+        if written.is_ok() {
+            self.written.lock().push(day);
+        }
+        Box::pin(std::future::ready(written))
     }
 }
 

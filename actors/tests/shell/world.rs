@@ -219,30 +219,35 @@ impl World {
         self.submit(0x1000 + u128::from(n), Role::Guest, 0, body).await.map(|_| order)
     }
 
+    /// A train, live or allotted.
+    pub fn product(&self, authority: Authority) -> Product {
+        let now = self.center.now();
+        let service = ServiceId::new(Slot::new(0xf00), u64::from(authority == Authority::Live) + 1);
+        Product {
+            provider: ProviderId(1),
+            kind: ProviderKind::Train,
+            service,
+            service_key: "t1/2026-11-23".into(),
+            service_name: "G101".into(),
+            authority,
+            run: Run { from: 0, to: 2 },
+            from_place: "P1".into(),
+            from_name: "First".into(),
+            to_place: "P3".into(),
+            to_name: "Third".into(),
+            departs: now.plus_us(40 * 3_600_000_000),
+            arrives: now.plus_us(41 * 3_600_000_000),
+            zone: "Asia/Shanghai".into(),
+            class: 2,
+        }
+    }
+
     fn order_body(&self, n: u64, lines: &[Authority]) -> (OrderId, Body) {
         let order = order_id(n);
         let now = self.center.now();
         let cny = |minor| Money::new(minor, Currency::CNY).expect("small");
         let line = |authority: Authority| {
-            let slot = Slot::new(0xf00);
-            let service = ServiceId::new(slot, u64::from(authority == Authority::Live) + 1);
-            let product = Product {
-                provider: ProviderId(1),
-                kind: ProviderKind::Train,
-                service,
-                service_key: "t1/2026-11-23".into(),
-                service_name: "G101".into(),
-                authority,
-                run: Run { from: 0, to: 2 },
-                from_place: "P1".into(),
-                from_name: "First".into(),
-                to_place: "P3".into(),
-                to_name: "Third".into(),
-                departs: now.plus_us(40 * 3_600_000_000),
-                arrives: now.plus_us(41 * 3_600_000_000),
-                zone: "Asia/Shanghai".into(),
-                class: 2,
-            };
+            let product = self.product(authority);
             let fare =
                 Fare { price: cny(PRICE), fee: cny(FEE), tariff: Version(1), refund_fee_bp: 0 };
             let (passenger, wanted, needs) = (PassengerNo(0), None, Needs::default());
