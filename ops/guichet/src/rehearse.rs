@@ -116,7 +116,7 @@ pub fn crash_at(journals: Vec<Box<dyn Journal>>, at: CrashPoint) -> Vec<Box<dyn 
 }
 
 /// The name of a fact, as the code has it.
-fn name(event: &Event) -> String {
+pub fn name(event: &Event) -> String {
     let (family, said) = match event {
         Event::Order(_, event) => ("", format!("{event:?}")),
         Event::Inventory(_, event) => ("inventory ", format!("{event:?}")),

@@ -4,6 +4,7 @@
 //! run as they are; what they ask of the system (time, chance, network) is answered by the machine. A seed therefore
 //! fixes everything that happens, faults included, and is all that it takes to see it again.
 
+pub mod coverage;
 pub mod http;
 pub mod oracle;
 pub mod os;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use guichet_sim::coverage::{Counts, EXPECTED};
 use guichet_sim::plan::Plan;
 use guichet_sim::play::{Outcome, play};
 
@@ -32,6 +33,15 @@ struct Cli {
     /// Where the simulated disks are, in memory by default.
     #[arg(long, default_value = "/dev/shm")]
     disks: PathBuf,
+    /// Leave errands (e3) and accidents (a0) out of every seed's plan.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<String>,
+    /// Make a seed that breaks a rule smaller: leave out whatever it breaks without, too.
+    #[arg(long)]
+    shrink: bool,
+    /// Print what was met, and fail if something never was.
+    #[arg(long)]
+    coverage: bool,
     /// Play one seed in this process and give the outcome as JSON.
     #[arg(long, hide = true)]
     alone: bool,
@@ -42,7 +52,8 @@ fn alone(cli: &Cli) -> Result<ExitCode> {
     let seed = cli.first;
     let dir = cli.disks.join(format!("guichet-sim-{}-{seed}", std::process::id()));
     let (here, trace) = (dir.clone(), cli.trace);
-    let played = std::thread::spawn(move || play(&Plan::draw(seed), here, trace)).join();
+    let plan = Plan::draw(seed).without(&cli.without).map_err(anyhow::Error::msg)?;
+    let played = std::thread::spawn(move || play(&plan, here, trace)).join();
     // What is left there is worth nothing.
     let _ = std::fs::remove_dir_all(dir);
     let outcome = played.map_err(|_| anyhow::anyhow!("the world of seed {seed} panicked"))?;
@@ -50,9 +61,12 @@ fn alone(cli: &Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(cli: &Cli, seed: u64) -> Result<Outcome> {
+fn one(cli: &Cli, seed: u64, without: &[String]) -> Result<Outcome> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(seed.to_string()).arg("--alone").arg("--disks").arg(&cli.disks);
+    if !without.is_empty() {
+        command.arg("--without").arg(without.join(","));
+    }
     if cli.trace {
         command.arg("--trace");
     }
@@ -61,7 +75,34 @@ fn one(cli: &Cli, seed: u64) -> Result<Outcome> {
         .with_context(|| format!("the world of seed {seed} ended with {}", played.status))
 }
 
-fn tell(cli: &Cli, seed: u64, outcome: &Outcome) {
+/// Leaves out one thing after the other for as long as a rule is still broken.
+fn shrink(cli: &Cli, seed: u64) -> Result<Vec<String>> {
+    let mut without = cli.without.clone();
+    for part in Plan::draw(seed).parts() {
+        if without.contains(&part) {
+            continue;
+        }
+        without.push(part);
+        if one(cli, seed, &without)?.broken.is_empty() {
+            without.pop();
+        }
+    }
+    Ok(without)
+}
+
+/// The table of what was met; whether nothing that is expected was missed.
+fn told_coverage(met: &Counts) -> bool {
+    let mut all: Counts = EXPECTED.iter().map(|name| ((*name).to_owned(), 0)).collect();
+    for (name, count) in met {
+        *all.entry(name.clone()).or_default() += count;
+    }
+    all.iter().for_each(|(name, count)| println!("{count:>9}  {name}"));
+    let never: Vec<&String> = all.iter().filter(|(_, n)| **n == 0).map(|(name, _)| name).collect();
+    println!("{} kinds met, never: {never:?}", all.len() - never.len());
+    never.is_empty()
+}
+
+fn tell(cli: &Cli, seed: u64, without: &[String], outcome: &Outcome) {
     let ok = outcome.broken.is_empty();
     let mut text = String::new();
     if cli.story || !ok {
@@ -70,7 +111,11 @@ fn tell(cli: &Cli, seed: u64, outcome: &Outcome) {
     }
     outcome.broken.iter().for_each(|line| text += &format!("  BROKEN {line}\n"));
     if !ok {
-        text += &format!("  again: guichet-sim {seed} --story\n");
+        let without = match without {
+            [] => String::new(),
+            some => format!(" --without {}", some.join(",")),
+        };
+        text += &format!("  again: guichet-sim {seed} --story{without}\n");
     }
     print!("{text}");
 }
@@ -78,7 +123,7 @@ fn tell(cli: &Cli, seed: u64, outcome: &Outcome) {
 fn run(cli: &Cli) -> Result<bool> {
     let begun = Instant::now();
     let (next, broken) = (AtomicU64::new(0), Mutex::new(Vec::new()));
-    let slices = AtomicU64::new(0);
+    let (slices, met) = (AtomicU64::new(0), Mutex::new(Counts::new()));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || -> Result<()> {
         loop {
@@ -87,9 +132,19 @@ fn run(cli: &Cli) -> Result<bool> {
                 return Ok(());
             }
             let seed = cli.first + n;
-            let outcome = one(cli, seed)?;
+            let (mut without, mut outcome) = (cli.without.clone(), one(cli, seed, &cli.without)?);
             slices.fetch_add(outcome.slices, Ordering::Relaxed);
-            tell(cli, seed, &outcome);
+            {
+                let mut met = met.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                for (name, count) in &outcome.covered {
+                    *met.entry(name.clone()).or_default() += count;
+                }
+            }
+            if cli.shrink && !outcome.broken.is_empty() {
+                without = shrink(cli, seed)?;
+                outcome = one(cli, seed, &without)?;
+            }
+            tell(cli, seed, &without, &outcome);
             if !outcome.broken.is_empty() {
                 broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(seed);
             }
@@ -111,7 +166,9 @@ fn run(cli: &Cli) -> Result<bool> {
         cli.count as f64 / seconds,
         slices.into_inner()
     );
-    Ok(broken.is_empty())
+    let met = met.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let covered = !cli.coverage || told_coverage(&met);
+    Ok(broken.is_empty() && covered)
 }
 
 fn main() -> ExitCode {

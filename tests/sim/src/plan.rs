@@ -154,6 +154,36 @@ impl Plan {
         accidents.sort_by_key(|accident| accident.at_ms);
         Self { seed, partitions, live_percent, dialect, errands, accidents }
     }
+
+    /// The same without some of it: `e3` is the errand of traveller 3, `a0` the first accident.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn without(mut self, parts: &[String]) -> Result<Self, String> {
+        let mut accidents: Vec<Option<Accident>> = self.accidents.into_iter().map(Some).collect();
+        for part in parts {
+            let number = part.get(1..).and_then(|n| n.parse::<u64>().ok());
+            match (part.as_bytes().first(), number) {
+                (Some(b'e'), Some(n)) => self.errands.retain(|errand| errand.number != n),
+                (Some(b'a'), Some(n)) => {
+                    if let Some(place) = usize::try_from(n).ok().and_then(|n| accidents.get_mut(n))
+                    {
+                        *place = None;
+                    }
+                }
+                _ => return Err(format!("{part} is neither an errand (e0) nor an accident (a0)")),
+            }
+        }
+        self.accidents = accidents.into_iter().flatten().collect();
+        Ok(self)
+    }
+
+    /// Names of everything that can be left out, accidents first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
+        let accidents = (0..self.accidents.len()).map(|n| format!("a{n}"));
+        accidents.chain(self.errands.iter().map(|errand| format!("e{}", errand.number))).collect()
+    }
 }
 
 fn errand(random: &mut Random, number: u64) -> Errand {

@@ -10,6 +10,7 @@ use guichet_sandbox::provider::faults::Fault as ProviderFault;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use crate::coverage::{self, Counts};
 use crate::oracle;
 use crate::os::{self, SWITCHED_ON_NS};
 use crate::people::{Card, Person};
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub broken: Vec<String>,
     /// What happened.
     pub story: Vec<String>,
+    /// What was met, and how often.
+    pub covered: Counts,
     /// Slices of processes.
     pub slices: u64,
     /// World time at the end, nanoseconds.
@@ -74,7 +77,8 @@ pub fn play(plan: &Plan, dir: PathBuf, trace: bool) -> Outcome {
     }
     broken.extend(world.shared.failures.borrow().iter().cloned());
     let story = world.shared.story.borrow().clone();
-    Outcome { broken, story, slices: world.slices, world_ns: world.now_ns() }
+    let covered = coverage::of(plan, &world.setting.dir);
+    Outcome { broken, story, covered, slices: world.slices, world_ns: world.now_ns() }
 }
 
 fn now() -> Instant {
