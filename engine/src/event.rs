@@ -352,7 +352,7 @@ pub enum PrintFault {
     Offline,
     /// The instruction came after its deadline and was not carried out.
     Expired,
-    /// The terminal refused it (wrong session, unknown line).
+    /// The terminal refused it (wrong session, unknown line), or, asked about it, had never begun it and now never will.
     Refused,
 }
 

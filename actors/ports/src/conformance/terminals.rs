@@ -9,7 +9,7 @@ use guichet_engine::ids::{
 use crate::terminals::{TerminalsPort, Told};
 
 /// How long a link that is closed may still stand.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// What every keeper of links does for terminals that are not there, and for `linked`, whose link it closes for good.
 ///
@@ -41,7 +41,7 @@ pub async fn terminals(port: &dyn TerminalsPort, linked: Option<TerminalId>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "a closed link takes instructions");
+    assert!(tokio::time::timeout(CLOSING, gone).await.is_ok(), "a closed link takes instructions");
     port.close(linked);
 }
 
