@@ -1,7 +1,7 @@
 //! `guichet settle`: cut over, close the batch, write the file, compare it with the bank's.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
 use anyhow::{Context, Result, bail};
@@ -116,6 +116,8 @@ fn next_day(date: BusinessDate, today: BusinessDate) -> Result<BusinessDate> {
 pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleReport> {
     let acquirer = acquirer_of(center).await?;
     let operator = OperatorId(center.config.operator.id);
+    // Whatever can be wrong with the bank's side is found before a day is closed, which cannot be undone.
+    let given = request.clearing.as_deref().map(read_clearing).transpose()?;
     let (closes, opens) = match &request.date {
         Some(text) => (date(text)?, None),
         None => {
@@ -123,6 +125,13 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
                 .business_date(acquirer)
                 .await?
                 .context("no business with this acquirer has begun")?;
+            match (&given, &center.bank_twin) {
+                (Some(file), _) => file.is_of(closes)?,
+                (None, Some(twin)) => drop(twin_date(twin).await.with_context(|| {
+                    format!("{closes} stays open: the bank cannot be asked for its file")
+                })?),
+                (None, None) => {}
+            }
             let opens = next_day(closes, zone_today(center))?;
             let body = Body::OpenBatch { operator, acquirer, closes, opens };
             let command = internal(&center.handle, Role::Clerk, body)?;
@@ -135,13 +144,29 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
         }
     };
     let day: DayKey = (operator, acquirer, closes);
-    let batch = closed(center, day, request.date.is_some()).await?;
-    let (file, not_compared) = match (&request.clearing, &request.date, &center.bank_twin) {
-        (Some(path), ..) => {
-            let bytes = std::fs::read(path);
-            (Some(bytes.with_context(|| format!("cannot read {}", path.display()))?), None)
-        }
-        (None, None, Some(twin)) => twin_clearing(twin, closes).await?,
+    let settled = compared(center, day, opens, given, request.date.is_some()).await;
+    if opens.is_none() {
+        return settled;
+    }
+    settled.with_context(|| {
+        format!(
+            "{closes} is past its cutover; go on with `guichet settle --date {closes} --clearing FILE`"
+        )
+    })
+}
+
+/// Waits for the batch, compares it with the bank's file, and says how it stands.
+async fn compared(
+    center: &Center,
+    day: DayKey,
+    opens: Option<BusinessDate>,
+    given: Option<BankFile>,
+    only_look: bool,
+) -> Result<SettleReport> {
+    let batch = closed(center, day, only_look).await?;
+    let (file, not_compared) = match (given, only_look, &center.bank_twin) {
+        (Some(file), ..) => (Some(file.bytes), None),
+        (None, false, Some(twin)) => twin_clearing(twin, day.2).await?,
         (None, ..) => (None, Some("give the bank's file with --clearing".to_owned())),
     };
     if let Some(bytes) = file {
@@ -154,16 +179,51 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
     Ok(report)
 }
 
+/// A bank's clearing file that can be read.
+struct BankFile {
+    bytes: Vec<u8>,
+    dates: BTreeSet<BusinessDate>,
+}
+
+fn read_clearing(path: &Path) -> Result<BankFile> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = clearing::parse(&bytes)
+        .with_context(|| format!("{} is no clearing file; nothing was done", path.display()))?;
+    Ok(BankFile { bytes, dates: lines.iter().map(|line| line.date).collect() })
+}
+
+impl BankFile {
+    /// Refuses a file of other days than the one that is about to be closed.
+    fn is_of(&self, closes: BusinessDate) -> Result<()> {
+        if self.dates.is_empty() || self.dates.contains(&closes) {
+            return Ok(());
+        }
+        let of: Vec<String> = self.dates.iter().map(ToString::to_string).collect();
+        bail!(
+            "{closes} stays open: the file is of {}; compare a closed day with `guichet settle --date {} --clearing FILE`",
+            of.join(", "),
+            of[0]
+        )
+    }
+}
+
+/// The business date of the running bank twin.
+async fn twin_date(twin: &str) -> Result<BusinessDate> {
+    let http = reqwest::Client::builder().timeout(TWIN_PATIENCE).no_proxy().build()?;
+    let url = format!("{twin}/healthz");
+    let answer = http.get(&url).send().await.context("the bank twin does not answer")?;
+    let said: serde_json::Value = answer.json().await?;
+    self::date(said["business_date"].as_str().unwrap_or_default())
+        .context("the bank twin does not say its business date")
+}
+
 /// The clearing file of the running bank twin, which closes its own day first as a bank's evening would; or why none.
 async fn twin_clearing(
     twin: &str,
     date: BusinessDate,
 ) -> Result<(Option<Vec<u8>>, Option<String>)> {
     let http = reqwest::Client::builder().timeout(TWIN_PATIENCE).no_proxy().build()?;
-    let url = format!("{twin}/healthz");
-    let said: serde_json::Value = http.get(&url).send().await?.json().await?;
-    let open = self::date(said["business_date"].as_str().unwrap_or_default())
-        .context("the bank twin does not say its business date")?;
+    let open = twin_date(twin).await?;
     if open < date {
         let why = format!("the bank is still on {open}; give its file with --clearing later");
         return Ok((None, Some(why)));

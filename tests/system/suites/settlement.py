@@ -35,6 +35,28 @@ def check_four_exceptions(place):
     assert command("settle", "--data", str(data), "--date", settled["date"]).stdout == first
 
 
+def check_bad_files(place):
+    """a file that cannot be read, or is of another day, closes nothing; the same file twice closes no second day"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        world.terminal().purchase(card, world.book(card))
+        good = place / "clearing.csv"
+        good.write_text(call(f"{world.at['bank']}/clearing", raw=True).decode())
+        garbage = place / "garbage.csv"
+        garbage.write_text("no,clearing,file\n")
+        for bad in (garbage, place, place / "nothing.csv"):
+            refused = command("settle", "--data", str(data), "--clearing", str(bad), check=False)
+            assert refused.returncode == 1 and bad.name in refused.stderr, refused
+        settled = json.loads(command("settle", "--data", str(data), "--clearing", str(good), "--json").stdout)
+        assert settled["matched"] == 1 and not settled["exceptions"], settled
+        again = command("settle", "--data", str(data), "--clearing", str(good), check=False)
+        assert again.returncode == 1 and f"{settled['opens']} stays open" in again.stderr, again
+        args = ["--date", settled["date"], "--clearing", str(good), "--json"]
+        same = json.loads(command("settle", "--data", str(data), *args).stdout)
+        assert same["matched"] == 1 and not same["exceptions"], same
+
+
 def check_running_twin(place):
     """without a file, settle compares with the running bank's own, day after day"""
     data = place / "data"
