@@ -521,6 +521,9 @@ def check_center(place):
 
     _side_by_side(place, work)
     _report("center", [row[2:] for row in sorted(rows)])
+    # The person stands there with their money taken, and the center is back long before the ticket's deadline.
+    back = [row for row in rows if "money back" in row[3]]
+    assert not back, f"paid and left without a ticket: {back}"
     missing = {kind: sorted(wanted[kind] - hit[kind]) for kind in wanted}
     print(f"  appends of one purchase: {counted[0] // 2} where we give places out, {counted[1] // 2} where the provider does")
     assert not any(missing.values()), f"never met: {missing}"
