@@ -11,6 +11,9 @@ use guichet_engine::money::Money;
 use guichet_ports::bank::{BankWatch, WireRecord};
 use serde::{Deserialize, Serialize};
 
+/// The name under which the log tells of bank messages: scripts look for it.
+const TARGET: &str = "guichet::wire_log";
+
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireLine {
@@ -80,6 +83,7 @@ impl BankWatch for WireLog {
         let direction = if record.outbound { "out" } else { "in" };
         metrics::counter!("guichet_bank_messages_total", "direction" => direction, "mti" => record.mti.clone()).increment(1);
         tracing::info!(
+            target: TARGET,
             correlation = record.cause.map(|c| c.to_string()),
             order = record.order.map(|o| o.to_string()),
             mti = record.mti,
@@ -93,7 +97,7 @@ impl BankWatch for WireLog {
         text.push('\n');
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = file.write_all(text.as_bytes()) {
-            tracing::warn!(%error, "a bank message could not be added to the wire log");
+            tracing::warn!(target: TARGET, %error, "a bank message could not be added to the wire log");
         }
     }
 
@@ -103,7 +107,7 @@ impl BankWatch for WireLog {
     }
 
     fn link(&self, acquirer: AcquirerId, up: bool) {
-        tracing::info!(acquirer = acquirer.0, up, "bank link");
+        tracing::info!(target: TARGET, acquirer = acquirer.0, up, "bank link");
         metrics::gauge!("guichet_bank_link_up", "acquirer" => acquirer.0.to_string()).set(if up {
             1.0
         } else {
