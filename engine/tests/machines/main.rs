@@ -4,6 +4,7 @@ mod books;
 mod desk;
 mod guards;
 mod partitions;
+mod prints;
 mod random;
 mod sagas;
 mod seats;
