@@ -6,6 +6,7 @@ use guichet_engine::ids::{Attempt, CommandId, LineNo, OrderId, PaymentNo, Sessio
 use guichet_engine::order::{Order, PaymentPhase};
 use guichet_engine::time::Instant;
 use guichet_link::envelope::Mark;
+use guichet_link::hidden::Hidden;
 use guichet_link::message::{PrintResult, TerminalToCenter};
 use guichet_ports::secret::{PinEntry, SealedSwipe};
 use sha2::{Digest, Sha256};
@@ -48,8 +49,8 @@ pub(crate) fn read(terminal: TerminalId, message: TerminalToCenter) -> Result<As
         }
         TerminalToCenter::EnterPin { session, order, payment, pin_try, ksn, block } => {
             let mut pin = PinEntry { ksn: [0; 12], block: [0; 16] };
-            hex::decode_to_slice(ksn, &mut pin.ksn).map_err(|_| BadField("ksn"))?;
-            hex::decode_to_slice(block, &mut pin.block).map_err(|_| BadField("block"))?;
+            hex::decode_to_slice(ksn.expose(), &mut pin.ksn).map_err(|_| BadField("ksn"))?;
+            hex::decode_to_slice(block.expose(), &mut pin.block).map_err(|_| BadField("block"))?;
             let order = order_of(&order)?;
             Asked::Pin { session, order, payment: PaymentNo(payment), pin_try, pin }
         }
@@ -92,7 +93,8 @@ fn order_of(text: &str) -> Result<OrderId, BadField> {
     OrderId::parse(text).ok_or(BadField("order"))
 }
 
-fn swipe_of(terminal: TerminalId, session: u64, text: &str) -> Result<SealedSwipe, BadField> {
+fn swipe_of(terminal: TerminalId, session: u64, text: &Hidden) -> Result<SealedSwipe, BadField> {
+    let text = text.expose();
     if text.len() > 2 * MAX_SWIPE_BYTES {
         return Err(BadField("swipe"));
     }
@@ -247,7 +249,8 @@ mod tests {
     #[test]
     fn requests_carry_their_secrets_apart() {
         let swipe = "01".repeat(60);
-        let start = TerminalToCenter::StartPayment { session: 5, order: ORDER.into(), swipe };
+        let start =
+            TerminalToCenter::StartPayment { session: 5, order: ORDER.into(), swipe: swipe.into() };
         match read(T, start).unwrap() {
             Asked::Start { session: 5, swipe, .. } => {
                 assert_eq!((swipe.terminal, swipe.session, swipe.bytes.len()), (7, 5, 60));
@@ -260,8 +263,8 @@ mod tests {
             order: ORDER.into(),
             payment: 0,
             pin_try: 1,
-            ksn,
-            block,
+            ksn: ksn.into(),
+            block: block.into(),
         };
         match read(T, pin).unwrap() {
             Asked::Pin { pin, .. } => assert_eq!((pin.ksn, pin.block), ([10; 12], [11; 16])),
@@ -271,7 +274,8 @@ mod tests {
 
     #[test]
     fn malformed_fields_are_named() {
-        let swipe = |text: String| TerminalToCenter::FindBookings { session: 1, swipe: text };
+        let swipe =
+            |text: String| TerminalToCenter::FindBookings { session: 1, swipe: text.into() };
         let pin = |ksn: &str, block: &str| TerminalToCenter::EnterPin {
             session: 1,
             order: ORDER.into(),

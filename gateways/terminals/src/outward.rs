@@ -142,11 +142,11 @@ pub(crate) fn ticket(
         number: ticket_number(issue.ticket),
         reference: issue.reference.text(),
         line: booking_line(line, &placed, &issue.seat, name_masked),
-        name: traveller.name.clone(),
-        document_masked: mask_document(&traveller.document),
+        name: traveller.name.as_str().into(),
+        document_masked: mask_document(&traveller.document).into(),
         operator: operator.to_owned(),
         provider: provider.to_owned(),
-        code: hex::encode(code),
+        code: hex::encode(code).into(),
         position: issue.position,
     }
 }

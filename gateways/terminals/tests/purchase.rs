@@ -14,6 +14,7 @@ use guichet_link::card::seal_card;
 use guichet_link::client::{self, ClientFault};
 use guichet_link::code::EnrolmentCode;
 use guichet_link::hello::Refusal;
+use guichet_link::hidden::Hidden;
 use guichet_link::keys::StaticKey;
 use guichet_link::message::{CenterToTerminal, Ending, PrintResult, TerminalToCenter};
 use guichet_ports::conformance;
@@ -22,11 +23,11 @@ use guichet_ports::terminals::{TerminalsPort, Told};
 use guichet_terminals::Rate;
 use world::{CARD_NUMBER, PERSON_NAME, TERMINAL, Terminal, World, until};
 
-fn sealed(card_key: &str, session: u64, track2: &str) -> String {
+fn sealed(card_key: &str, session: u64, track2: &str) -> Hidden {
     let mut key = [0; 32];
     hex::decode_to_slice(card_key, &mut key).unwrap();
     let aad = SealedSwipe::context(TERMINAL.0, session);
-    hex::encode(seal_card(key, &aad, track2.as_bytes()).unwrap())
+    hex::encode(seal_card(key, &aad, track2.as_bytes()).unwrap()).into()
 }
 
 fn track2() -> String {
@@ -62,8 +63,8 @@ async fn a_purchase_from_the_push_to_the_receipt() {
         order: name.clone(),
         payment: 0,
         pin_try: 1,
-        ksn: "0a".repeat(12),
-        block: "0b".repeat(16),
+        ksn: "0a".repeat(12).into(),
+        block: "0b".repeat(16).into(),
     };
     terminal.say(pin).await;
     assert!(matches!(terminal.next().await, CenterToTerminal::Completing { .. }));
@@ -72,10 +73,10 @@ async fn a_purchase_from_the_push_to_the_receipt() {
     let CenterToTerminal::Issue { print, ticket, deadline, .. } = terminal.next().await else {
         panic!("not told to issue")
     };
-    assert_eq!((ticket.name.as_str(), ticket.document_masked.as_str()), (PERSON_NAME, "****5678"));
+    assert_eq!((ticket.name.expose(), ticket.document_masked.expose()), (PERSON_NAME, "****5678"));
     assert_eq!((ticket.number.len(), ticket.position), (16, (1, 1)));
     assert!(deadline > now);
-    assert_eq!(ticket.code, hex::encode(format!("sealed {}", ticket.number)));
+    assert_eq!(ticket.code.expose(), hex::encode(format!("sealed {}", ticket.number)));
     let result = PrintResult::Printed { counter: 1, printer_word: true, media_seen: true };
     let number = ticket.number.clone();
     let report = TerminalToCenter::PrintReport {
@@ -154,7 +155,7 @@ async fn a_terminal_that_is_back_learns_where_its_session_stands() {
     terminal.say(start(42)).await;
     assert!(matches!(terminal.next().await, CenterToTerminal::Authorizing { .. }));
     assert!(matches!(terminal.next().await, CenterToTerminal::AskPin { .. }));
-    let (ksn, block) = ("0a".repeat(12), "0b".repeat(16));
+    let (ksn, block) = ("0a".repeat(12).into(), "0b".repeat(16).into());
     let pin = TerminalToCenter::EnterPin {
         session: 42,
         order: name.clone(),
@@ -297,8 +298,8 @@ async fn facts_told_twice_and_facts_before_a_restart_count_once() {
         order: name.clone(),
         payment: 0,
         pin_try: 1,
-        ksn: "0a".repeat(12),
-        block: "0b".repeat(16),
+        ksn: "0a".repeat(12).into(),
+        block: "0b".repeat(16).into(),
     };
     terminal.say(pin).await;
     assert!(matches!(terminal.next().await, CenterToTerminal::Completing { .. }));
@@ -393,10 +394,10 @@ async fn a_person_is_told_why_nothing_can_be_collected() {
     let unknown = "o-001-00000000000000ff".to_owned();
     for (message, ending) in [
         // Sealed in another session, garbled, of another card, for an order that is not there.
-        (start(order.to_string(), 2, &swipe), Ending::BadCard),
+        (start(order.to_string(), 2, swipe.expose()), Ending::BadCard),
         (start(order.to_string(), 1, &"00".repeat(60)), Ending::BadCard),
-        (start(order.to_string(), 1, &other), Ending::NoBooking),
-        (start(unknown, 1, &swipe), Ending::NoBooking),
+        (start(order.to_string(), 1, other.expose()), Ending::NoBooking),
+        (start(unknown, 1, swipe.expose()), Ending::NoBooking),
     ] {
         terminal.say(message).await;
         let told = terminal.next().await;
@@ -544,7 +545,7 @@ async fn a_late_print_order_is_answered_expired_by_the_terminal_not_printed() {
     terminal.say(TerminalToCenter::StartPayment { session: 1, order: name.clone(), swipe }).await;
     terminal.next().await;
     terminal.next().await;
-    let (ksn, block) = ("0a".repeat(12), "0b".repeat(16));
+    let (ksn, block) = ("0a".repeat(12).into(), "0b".repeat(16).into());
     let pin = TerminalToCenter::EnterPin {
         session: 1,
         order: name.clone(),

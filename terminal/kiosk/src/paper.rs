@@ -66,13 +66,13 @@ pub fn ticket_doc(ticket: &Ticket, terminal: u32) -> Result<TicketDoc, PaperErro
         ),
         price: money(&line.amount),
         class: class(line.class),
-        passenger: format!("{}  {}", ticket.document_masked, ticket.name),
+        passenger: format!("{}  {}", ticket.document_masked.expose(), ticket.name.expose()),
         notes: vec![
             Bilingual::new("限乘当日当次车", "Valid for this train on this day only"),
             Bilingual::new("请凭有效证件乘车", "Please carry the document you booked with"),
         ],
         serial: format!("{}  T{terminal:07}  {n}/{of}", ticket.reference),
-        code: hex::decode(&ticket.code).map_err(|_| PaperError::Code)?,
+        code: hex::decode(ticket.code.expose()).map_err(|_| PaperError::Code)?,
     })
 }
 

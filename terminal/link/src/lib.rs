@@ -15,6 +15,7 @@ pub mod envelope;
 pub mod frame;
 mod handshake;
 pub mod hello;
+pub mod hidden;
 pub mod keys;
 pub mod limits;
 pub mod message;

@@ -11,6 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hidden::Hidden;
+
 /// An amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
@@ -76,15 +78,15 @@ pub struct Ticket {
     /// The line.
     pub line: BookingLine,
     /// The passenger's full name.
-    pub name: String,
+    pub name: Hidden,
     /// The document's number, partly masked.
-    pub document_masked: String,
+    pub document_masked: Hidden,
     /// The operator's and provider's names.
     pub operator: String,
     /// The provider's name.
     pub provider: String,
     /// The sealed and signed code, hexadecimal.
-    pub code: String,
+    pub code: Hidden,
     /// Which ticket of how many.
     pub position: (u8, u8),
 }
@@ -171,11 +173,11 @@ pub enum PrintResult {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TerminalToCenter {
     /// (request) Which bookings wait for the swiped card? `swipe` is a sealed box, hexadecimal.
-    FindBookings { session: u64, swipe: String },
+    FindBookings { session: u64, swipe: Hidden },
     /// (request) Pay and collect this order with the swiped card.
-    StartPayment { session: u64, order: String, swipe: String },
+    StartPayment { session: u64, order: String, swipe: Hidden },
     /// (request) The PIN, as the PIN pad encrypted it (KSN 12 bytes, block 16 bytes, hexadecimal).
-    EnterPin { session: u64, order: String, payment: u8, pin_try: u8, ksn: String, block: String },
+    EnterPin { session: u64, order: String, payment: u8, pin_try: u8, ksn: Hidden, block: Hidden },
     /// (request) The link is back and the person still stands here: what became of this session's payment?
     Resume { session: u64, order: String },
     /// (fact) The person gave up (`cancelled`), did not answer (`timed_out`), or the terminal lost the session (`session_lost`).

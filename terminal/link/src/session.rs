@@ -89,12 +89,18 @@ impl std::fmt::Debug for SessionConfig {
 }
 
 /// A connection after its handshake.
-#[derive(Debug)]
 pub struct Wire<R, W> {
     pub(crate) reader: FrameReader<R>,
     pub(crate) writer: W,
     pub(crate) channel: Channel,
     pub(crate) first: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl<R, W> std::fmt::Debug for Wire<R, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Buffers hold what was decrypted, ciphers hold keys.
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
 }
 
 impl<R: AsyncRead + Unpin, W> Wire<R, W> {

@@ -1,5 +1,6 @@
 //! Tickets and receipts on their way to the person.
 
+use guichet_link::hidden::Hidden;
 use guichet_link::message::{PrintResult, Receipt, Ticket};
 
 use super::state::{Flow, Issuing, Output, State, Waiting};
@@ -27,7 +28,7 @@ impl Flow {
                 refunded: Vec::new(),
                 receipt_done: None,
                 done: false,
-                name: String::new(),
+                name: Hidden::default(),
             };
             let until = now.saturating_add(self.timeouts.work_us);
             self.state = State::Issuing { session: of, work: Box::new(work), until };

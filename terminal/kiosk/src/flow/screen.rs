@@ -254,7 +254,7 @@ fn summary(work: &Issuing) -> Value {
         "kept_back": work.kept_back.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
         "failed": failed,
         "refunded": work.refunded,
-        "name": work.name,
+        "name": work.name.expose(),
         "receipt": work.receipt_done,
     })
 }

@@ -1,5 +1,6 @@
 //! States, inputs and outputs of the flow.
 
+use guichet_link::hidden::Hidden;
 use guichet_link::message::{
     Amount, Booking, CenterToTerminal, Ending, PrintResult, Receipt, Ticket,
 };
@@ -131,7 +132,7 @@ pub struct Issuing {
     /// The center said that all is done.
     pub done: bool,
     /// The passenger of the last ticket, whole, since the PIN was verified.
-    pub name: String,
+    pub name: Hidden,
 }
 
 /// Where the terminal stands.

@@ -25,7 +25,7 @@ impl Shell {
             }
             Output::FindBookings { session } => {
                 let sent = self.swipe(session).is_some_and(|swipe| {
-                    self.pass(&TerminalToCenter::FindBookings { session, swipe })
+                    self.pass(&TerminalToCenter::FindBookings { session, swipe: swipe.into() })
                 });
                 if !sent {
                     self.inputs.push_back(Input::NotSent { session });
@@ -141,7 +141,7 @@ impl Shell {
         // Journaled first: if the terminal dies now, the center hears that nobody stands here any more.
         let open = OpenSession { session, order: order.clone(), payment: None };
         self.store.set_open_session(Some(&open))?;
-        if self.pass(&TerminalToCenter::StartPayment { session, order, swipe }) {
+        if self.pass(&TerminalToCenter::StartPayment { session, order, swipe: swipe.into() }) {
             self.store.steps().reach(Step::PaymentRequested);
         } else {
             self.inputs.push_back(Input::NotSent { session });
@@ -151,8 +151,8 @@ impl Shell {
 
     fn send_pin(&mut self, session: u64, order: String, payment: u8, pin_try: u8) {
         let sent = self.pin.take().is_some_and(|pin| {
-            let ksn = hex::encode(pin.ksn());
-            let block = hex::encode(pin.block());
+            let ksn = hex::encode(pin.ksn()).into();
+            let block = hex::encode(pin.block()).into();
             self.pass(&TerminalToCenter::EnterPin { session, order, payment, pin_try, ksn, block })
         });
         if sent {

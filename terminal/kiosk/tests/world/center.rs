@@ -151,11 +151,11 @@ impl Center {
         book.heard.push(message.clone());
         let out = match message {
             T::FindBookings { session, swipe } => {
-                book.track2 = Some(self.opened(session, &swipe));
+                book.track2 = Some(self.opened(session, swipe.expose()));
                 vec![C::Bookings { session, bookings: book.finds.clone() }]
             }
             T::StartPayment { session, order, swipe } => {
-                book.track2 = Some(self.opened(session, &swipe));
+                book.track2 = Some(self.opened(session, swipe.expose()));
                 book.session = session;
                 let begun = C::Authorizing { session, order, payment: 0 };
                 vec![begun, book.ask_pin(1)]
@@ -305,7 +305,7 @@ fn ticket(n: u8, of: u8) -> Ticket {
         document_masked: "E1*****78".into(),
         operator: "Guichet".into(),
         provider: "Rail".into(),
-        code: "a1b2c3d4".repeat(20),
+        code: "a1b2c3d4".repeat(20).into(),
         position: (n + 1, of),
     }
 }
