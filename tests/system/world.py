@@ -142,13 +142,14 @@ class World:
         soon = (time.time() + 900) * 1e6
         return [j for j in call(f"{self.at['web']}/api/v1/journeys?{query}") if j["departs_us"] > soon]
 
-    def book(self, card, seats=1, terminal=0, key=None, journey=None, expect=201):
+    def booking(self, card, seats=1, terminal=0, journey=None, people=None, factor="5678"):
+        """The body of a booking: for one person each seat."""
         journey = journey or next(
             j for j in self.journeys() if any(c["seats_left"] >= seats for c in j["classes"])
         )
         klass = next(c for c in reversed(journey["classes"]) if c["seats_left"] >= seats)
-        body = {
-            "passengers": [
+        return {
+            "passengers": people or [
                 {"name": f"李娜 {n}", "document_kind": "passport", "document": f"E1234567{n}", "contact": ""}
                 for n in range(seats)
             ],
@@ -159,18 +160,21 @@ class World:
             ],
             "card": card["pan"],
             "pickup": self.at["terminals"][terminal]["place"],
-            "second_factor": "5678",
+            "second_factor": factor,
         }
+
+    def book(self, card, key=None, **asked):
+        body = self.booking(card, **asked)
         key = key or f"key-{time.time_ns()}"
         return call(f"{self.at['web']}/api/v1/orders", body, headers={"Idempotency-Key": key})
 
-    def order(self, reference):
-        return call(f"{self.at['web']}/api/v1/orders/{reference}", headers={"X-Second-Factor": "5678"})
+    def order(self, reference, factor="5678"):
+        return call(f"{self.at['web']}/api/v1/orders/{reference}", headers={"X-Second-Factor": factor})
 
-    def cancel(self, reference):
+    def cancel(self, reference, factor="5678"):
         return call(
             f"{self.at['web']}/api/v1/orders/{reference}/cancel", {},
-            headers={"X-Second-Factor": "5678", "Idempotency-Key": f"cancel-{time.time_ns()}"},
+            headers={"X-Second-Factor": factor, "Idempotency-Key": f"cancel-{time.time_ns()}"},
         )
 
     def terminal(self, n=0):
