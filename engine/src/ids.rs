@@ -62,7 +62,7 @@ number!(/// A unit (seat, room, table, admission) of a service, as an index into
     UnitNo(u16));
 number!(/// A terminal's session with one person, unique per terminal.
     SessionId(u64));
-number!(/// A ticket's number, unique for ever: 12 bits of slot, then a count.
+number!(/// A ticket's number, unique for ever: 16 bits of operator, 12 of slot, then a count.
     TicketNumber(u64));
 number!(/// ISO 8583:1987 DE 11, system trace audit number, 1 to 999999.
     Stan(u32));

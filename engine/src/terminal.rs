@@ -53,6 +53,8 @@ pub struct Terminal {
     pub revoked: bool,
     /// Since when its link is up.
     pub connected: Option<Instant>,
+    /// Since when its link is down, if it ever was up.
+    pub gone: Option<Instant>,
     /// The version of its program, as of the last link.
     pub program: u16,
     /// Its devices.
@@ -210,6 +212,7 @@ impl Terminal {
             key: None,
             revoked: false,
             connected: None,
+            gone: None,
             program: 0,
             devices: BTreeMap::new(),
             answered: VecDeque::new(),
@@ -244,9 +247,13 @@ impl Terminal {
             }
             TerminalEvent::Connected { at, version } => {
                 self.connected = Some(*at);
+                self.gone = None;
                 self.program = *version;
             }
-            TerminalEvent::Disconnected { at: _ } => self.connected = None,
+            TerminalEvent::Disconnected { at } => {
+                self.connected = None;
+                self.gone = Some(*at);
+            }
             TerminalEvent::DeviceReported { device, state, supply, at } => {
                 let last = DeviceState { state: *state, supply: *supply, at: *at };
                 self.devices.insert(*device, last);

@@ -85,7 +85,7 @@ impl Desk {
         owner: u8,
     ) {
         let exception = ExceptionRaised {
-            id: self.counters.next_exception(self.order.id.slot),
+            id: self.counters.next_exception(self.order.placed.operator, self.order.id.slot),
             kind,
             order: Some(self.order.id),
             rrn: numbers.rrn,
@@ -106,10 +106,10 @@ impl Desk {
 
     /// Fresh numbers of a bank message; `of` is the message whose DE 37 it shares.
     pub fn numbers(&self, of: Option<BankNumbers>) -> BankNumbers {
-        let slot = self.order.id.slot;
+        let (operator, slot) = (self.order.placed.operator, self.order.id.slot);
         BankNumbers {
             stan: self.counters.next_stan(slot),
-            rrn: of.map_or_else(|| self.counters.next_rrn(slot), |numbers| numbers.rrn),
+            rrn: of.map_or_else(|| self.counters.next_rrn(operator, slot), |numbers| numbers.rrn),
             at: self.at,
         }
     }
@@ -309,13 +309,13 @@ impl Desk {
                 | None => {}
             }
         }
-        let slot = self.order.id.slot;
+        let (operator, slot) = (self.order.placed.operator, self.order.id.slot);
         match next {
             _ if busy => {}
             Some(line) => self.tell_to_issue(line, terminal, session),
             None if open => {}
             None => {
-                let number = self.counters.next_receipt(slot);
+                let number = self.counters.next_receipt(operator, slot);
                 self.push(OrderEvent::ReceiptTold { payment: no, terminal, session, number });
             }
         }
@@ -323,11 +323,12 @@ impl Desk {
 
     /// Tells a terminal to print a line's ticket, under a number of its own.
     pub fn tell_to_issue(&mut self, line: LineNo, terminal: TerminalId, session: SessionId) {
+        let (operator, slot) = (self.order.placed.operator, self.order.id.slot);
         let prints = self.order.line(line).map_or(0, |l| l.prints);
         self.push(OrderEvent::IssueTold {
             line,
             print: Attempt(prints.saturating_add(1)),
-            ticket: TicketNumber(self.counters.next_ticket(self.order.id.slot)),
+            ticket: TicketNumber(self.counters.next_ticket(operator, slot)),
             terminal,
             session,
             deadline: self.at.plus_us(PRINT_DEADLINE_US),

@@ -173,7 +173,7 @@ impl Partition {
             return;
         }
         let exception = ExceptionRaised {
-            id: work.counters(slot).next_exception(slot),
+            id: work.counters(slot).next_exception(operator, slot),
             kind: ExceptionKind::UnmatchedApproval,
             order: None,
             rrn,

@@ -131,7 +131,7 @@ impl World {
                 _ => false,
             });
             let spoiled = order.lines.iter().any(|line| line.spoiled.contains(ticket));
-            let own = (ticket.0 >> 40) == u64::from(order.id.slot.get());
+            let own = (ticket.0 >> 25) & 4095 == u64::from(order.id.slot.get());
             assert!(
                 of_order || spoiled || !own || self.other_of_slot(order.id),
                 "{ticket} is loose"

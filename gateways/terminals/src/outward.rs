@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn a_ticket_number_has_sixteen_digits() {
-        assert_eq!(ticket_number(TicketNumber(4_095 << 40 | 7)), "4502500115742727");
+        assert_eq!(ticket_number(TicketNumber(4_095 << 25 | 7)), "0000137405399047");
         assert_eq!(ticket_number(TicketNumber(1)), "0000000000000001");
     }
 }

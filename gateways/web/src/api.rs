@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::booking::{BookingRequest, OrderView};
-use crate::problem::Problem;
+use crate::problem::{Problem, without_values};
 use crate::server::App;
 
 /// Stations answered at most.
@@ -432,7 +432,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
                     StatusCode::BAD_REQUEST,
                     "bad-json",
                     "Not readable",
-                    format!("the body is not the JSON of the description: {error}"),
+                    format!(
+                        "the body is not the JSON of the description: {}",
+                        without_values(&error.to_string())
+                    ),
                 ),
             };
             problem.into()
@@ -442,7 +445,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
             StatusCode::BAD_REQUEST,
             "bad-query",
             "Not readable",
-            format!("the query is not complete: {error}"),
+            format!("the query is not complete: {}", without_values(&error.to_string())),
         )
         .into()
     });

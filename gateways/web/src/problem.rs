@@ -31,6 +31,20 @@ pub struct Problem {
     pub retry_after: Option<u32>,
 }
 
+/// What a reader of JSON says of a text, without the value that it stumbled over: that may be a card's number.
+#[must_use]
+pub fn without_values(said: &str) -> String {
+    const CAREFUL: [&str; 4] =
+        ["invalid type", "invalid value", "unknown field", "unknown variant"];
+    for kind in CAREFUL {
+        let (Some(at), Some(rest)) = (said.find(kind), said.rfind(", expected")) else { continue };
+        if at < rest {
+            return format!("{}{kind}{}", &said[..at], &said[rest..]);
+        }
+    }
+    said.to_owned()
+}
+
 impl Problem {
     /// A problem of a kind.
     pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
@@ -210,5 +224,39 @@ impl ResponseError for Problem {
         response
             .content_type("application/problem+json")
             .body(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_values;
+
+    #[test]
+    fn what_a_reader_stumbled_over_is_not_repeated() {
+        let rows = [
+            (
+                r#"Json deserialize error: invalid type: string "62, expected", expected u8 at line 1"#,
+                "Json deserialize error: invalid type, expected u8 at line 1",
+            ),
+            (
+                "unknown variant `6200`, expected one of `who`, `settle`",
+                "unknown variant, expected one of `who`, `settle`",
+            ),
+            ("missing field `card` at line 1 column 2", "missing field `card` at line 1 column 2"),
+        ];
+        for (said, told) in rows {
+            assert_eq!(without_values(said), told);
+        }
+        for wrong in [r#"{"a":"62000005"}"#, r#"{"62000005":1}"#, r#"62000005"#, r#""62000005""#] {
+            let said = serde_json::from_str::<Only>(wrong).expect_err(wrong).to_string();
+            assert!(said.contains("62000005") && !without_values(&said).contains("62000005"));
+        }
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Only {
+        #[serde(rename = "a")]
+        _a: u8,
     }
 }

@@ -16,6 +16,8 @@ struct ClosedBatch {
     debit: Money,
     credit: Money,
     place: FactPlace,
+    /// It has lines, and no file of the bank was compared with them.
+    awaits_bank: bool,
 }
 
 /// Where an exception was raised, who has to act, and on how much.
@@ -108,10 +110,17 @@ impl Days {
                     passed.push(partition.0);
                 }
             }
-            SettlementEvent::BatchClosed { operator, acquirer, date, debit, credit, .. } => {
-                self.close(place, ((*operator, *acquirer), *date), (*debit, *credit), out);
+            SettlementEvent::BatchClosed {
+                operator, acquirer, date, lines, debit, credit, ..
+            } => {
+                let (debit, credit, awaits_bank) = (*debit, *credit, *lines > 0);
+                let batch = ClosedBatch { debit, credit, place, awaits_bank };
+                self.close(((*operator, *acquirer), *date), batch, out);
             }
             SettlementEvent::Reconciled { operator, acquirer, date, exceptions, .. } => {
+                if let Some(batch) = self.closed.get_mut(&((*operator, *acquirer), *date)) {
+                    batch.awaits_bank = false;
+                }
                 for exception in exceptions {
                     self.raise(place, (*operator, *acquirer), *date, exception, out);
                 }
@@ -143,6 +152,10 @@ impl Days {
                     format!("batch {date} says {said:?}, its payments and refunds {sums:?}");
                 out.violation(Rule::BatchTotal, batch.place, subject, detail);
             }
+            if batch.awaits_bank {
+                let subject = format!("operator {} acquirer {} {date}", business.0, business.1);
+                out.uncompared(batch.place, subject, batch.debit);
+            }
         }
         for ((business, date), (_, _, place)) in &self.begun {
             if !self.closed.contains_key(&(*business, *date)) {
@@ -157,13 +170,8 @@ impl Days {
         }
     }
 
-    fn close(
-        &mut self,
-        place: FactPlace,
-        key: (Business, BusinessDate),
-        (debit, credit): (Money, Money),
-        out: &mut Findings,
-    ) {
+    fn close(&mut self, key: (Business, BusinessDate), batch: ClosedBatch, out: &mut Findings) {
+        let place = batch.place;
         let subject = format!("operator {} acquirer {}", key.0.0, key.0.1);
         let passed = self.begun.get(&key).map(|(asked, passed, _)| (usize::from(*asked), passed));
         match passed {
@@ -178,7 +186,7 @@ impl Days {
                 out.violation(Rule::BusinessDate, place, &subject, detail);
             }
         }
-        if self.closed.insert(key, ClosedBatch { debit, credit, place }).is_some() {
+        if self.closed.insert(key, batch).is_some() {
             out.violation(
                 Rule::BatchTotal,
                 place,

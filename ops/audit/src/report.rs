@@ -238,6 +238,12 @@ impl Findings {
         self.list("settlement exception", owner, since, subject, amount);
     }
 
+    /// Lists a closed day that the bank's file has still to be compared with: it breaks no rule, the file may come tomorrow.
+    pub fn uncompared(&mut self, since: FactPlace, subject: String, claimed: Money) {
+        let kind = "closed, not compared with the bank's file";
+        self.list(kind, Owner::Operator, since, subject, Some(claimed));
+    }
+
     fn list(
         &mut self,
         kind: &'static str,

@@ -307,6 +307,14 @@ pub(super) fn purchase() -> Vec<Record> {
                     partition: PartitionId(0),
                 }),
                 closed_batch(210, 105),
+                Event::Settlement(SettlementEvent::Reconciled {
+                    operator: OPERATOR,
+                    acquirer: ACQUIRER,
+                    date: TODAY,
+                    source: [0; 32],
+                    matched: 2,
+                    exceptions: Vec::new(),
+                }),
             ],
         ),
     ]

@@ -509,6 +509,16 @@ fn a_late_approval_that_nothing_reverses_needs_an_exception() {
 }
 
 #[test]
+fn a_closed_day_that_was_never_compared_is_listed_and_breaks_nothing() {
+    let reconciled = |e: &Event| matches!(e, Event::Settlement(SettlementEvent::Reconciled { .. }));
+    let report = judge(without(reconciled), true);
+    assert!(report.passed(), "{:?}", report.violations);
+    let item = &report.open[0];
+    assert!(item.kind.contains("not compared") && item.subject.ends_with("2026-11-03"), "{item:?}");
+    assert_eq!((item.owner, item.amount.as_deref()), (Owner::Operator, Some("CNY 2.10")));
+}
+
+#[test]
 fn a_settlement_exception_is_open_with_its_owner_and_breaks_nothing() {
     let exception = ExceptionRaised {
         id: 3,

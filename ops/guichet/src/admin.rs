@@ -141,7 +141,12 @@ async fn talk(stream: UnixStream, center: &Center) -> Result<()> {
         Ok(asked) => {
             answer(center, asked).await.unwrap_or_else(|e| Answer::Failed { why: format!("{e:#}") })
         }
-        Err(error) => Answer::Failed { why: format!("the question is not understood: {error}") },
+        Err(error) => Answer::Failed {
+            why: format!(
+                "the question is not understood: {}",
+                guichet_web::problem::without_values(&error.to_string())
+            ),
+        },
     };
     let mut text = serde_json::to_string(&answer)?;
     text.push('\n');

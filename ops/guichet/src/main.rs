@@ -201,9 +201,13 @@ struct Settle {
     /// The bank's clearing file to compare with; the running sandbox's bank gives its own.
     #[arg(long)]
     clearing: Option<PathBuf>,
-    /// Show the file of a closed day again, byte for byte.
+    /// Show the file of a closed day again, byte for byte (docs/settlement-file.md names its columns); with --json or
+    /// --clearing, how its lines stand.
     #[arg(long)]
     date: Option<String>,
+    /// Close the open day although the acquirer's calendar has not come to it yet.
+    #[arg(long, conflicts_with = "date")]
+    early: bool,
     /// The configuration (TOML) of a center that does not run just now, instead of the one it ran with.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -402,7 +406,7 @@ async fn settle_command(s: Settle, runtime: &tokio::runtime::Handle) -> Result<(
         ),
         None => None,
     };
-    let request = settle::SettleRequest { date: s.date.clone(), clearing };
+    let request = settle::SettleRequest { date: s.date.clone(), clearing, early: s.early };
     let question = admin::Ask::Settle(request.clone());
     let report = match admin::ask(&data, &question).await? {
         Some(admin::Answer::Settled(report)) => *report,

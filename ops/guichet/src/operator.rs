@@ -9,7 +9,7 @@ use guichet_engine::numbers::slot_of_exception;
 use guichet_engine::order::{LinePhase, Order};
 use guichet_engine::partition::Partition;
 use guichet_engine::reject::Reject;
-use guichet_engine::settlement::DayKey;
+use guichet_engine::settlement::{Batch, DayKey};
 use guichet_engine::terminal::Terminal;
 use guichet_ports::center::{Center as _, Refused, Secrets};
 use guichet_ports::keys::KeyServer as _;
@@ -23,6 +23,9 @@ use crate::table::Table;
 const PARKED_ADVICE: &str = "Nothing is asked of bank, provider or terminal for a parked order, and it refuses every command. See
 `guichet explain ORDER` and docs/runbooks/parked-order.md; `guichet operator unpark ORDER --as YOU` sets it going.
 ";
+
+const AWAITING_ADVICE: &str =
+    "`guichet settle --date D --clearing FILE` compares a closed day with the bank's file.\n";
 
 const SEE_STATUS: &str = "`guichet operator status` lists what waits";
 
@@ -210,6 +213,9 @@ pub struct StatusReport {
     pub prints: Vec<PrintInDoubt>,
     /// Exceptions that nobody has ended.
     pub exceptions: Vec<OpenException>,
+    /// Closed days that no file of the bank was compared with.
+    #[serde(default)]
+    pub awaiting: Vec<AwaitingDay>,
     /// Every terminal.
     pub terminals: Vec<TerminalReport>,
 }
@@ -264,6 +270,21 @@ pub struct OpenException {
     pub what: ExceptionReport,
 }
 
+/// A closed day that no file of the bank was compared with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AwaitingDay {
+    /// The business date.
+    pub date: String,
+    /// The acquirer.
+    pub acquirer: u16,
+    /// Lines of our file.
+    pub lines: u32,
+    /// What is claimed.
+    pub debit: String,
+    /// What is given back.
+    pub credit: String,
+}
+
 /// A terminal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TerminalReport {
@@ -273,7 +294,7 @@ pub struct TerminalReport {
     pub place: String,
     /// `connected`, `not connected`, `not enrolled` or `revoked`.
     pub link: String,
-    /// Since when it is connected.
+    /// Since when it is connected, or not any more.
     pub since: Option<String>,
     /// What its devices said last.
     pub devices: Vec<DeviceReport>,
@@ -516,8 +537,10 @@ async fn status(center: &Center) -> Result<StatusReport> {
         whole.parked.extend(part.parked);
         whole.prints.extend(part.prints);
         whole.exceptions.extend(part.exceptions);
+        whole.awaiting.extend(part.awaiting);
         whole.terminals.extend(part.terminals);
     }
+    whole.awaiting.sort_by(|a, b| (&a.date, a.acquirer).cmp(&(&b.date, b.acquirer)));
     whole.prints.sort_by(|a, b| a.until.cmp(&b.until));
     whole.exceptions.sort_by(|a, b| a.since.cmp(&b.since));
     whole.terminals.sort_by(|a, b| a.terminal.cmp(&b.terminal));
@@ -546,8 +569,20 @@ fn status_of(partition: &Partition) -> StatusReport {
         parked: parked.collect(),
         prints: partition.open_orders().flat_map(prints_of).collect(),
         exceptions: exceptions.collect(),
+        awaiting: partition.batches().iter().filter_map(awaiting).collect(),
         terminals: partition.terminals().map(|(_, terminal)| terminal_of(terminal)).collect(),
     }
+}
+
+fn awaiting((day, batch): (&DayKey, &Batch)) -> Option<AwaitingDay> {
+    let totals = batch.closed.filter(|totals| batch.reconciled.is_empty() && totals.lines > 0)?;
+    Some(AwaitingDay {
+        date: day.2.to_string(),
+        acquirer: day.1.0,
+        lines: totals.lines,
+        debit: totals.debit.to_string(),
+        credit: totals.credit.to_string(),
+    })
 }
 
 fn prints_of(order: &Order) -> Vec<PrintInDoubt> {
@@ -586,7 +621,7 @@ fn terminal_of(terminal: &Terminal) -> TerminalReport {
         terminal: terminal.id.to_string(),
         place: terminal.place_name.clone(),
         link: link.to_owned(),
-        since: terminal.connected.map(crate::clock::at),
+        since: terminal.connected.or(terminal.gone).map(crate::clock::at),
         devices: devices.collect(),
     }
 }
@@ -652,8 +687,33 @@ impl StatusReport {
                 p.until.clone(),
             ]);
         }
-        [parked, prints.text("no print is in doubt"), self.exceptions_text(), self.terminals_text()]
-            .join("\n")
+        [
+            parked,
+            prints.text("no print is in doubt"),
+            self.exceptions_text(),
+            self.awaiting_text(),
+            self.terminals_text(),
+        ]
+        .join("\n")
+    }
+
+    fn awaiting_text(&self) -> String {
+        let mut table =
+            Table::new(&["closed, not compared", "acquirer", "lines", "to claim", "to give back"]);
+        for day in &self.awaiting {
+            table.row(vec![
+                day.date.clone(),
+                day.acquirer.to_string(),
+                day.lines.to_string(),
+                day.debit.clone(),
+                day.credit.clone(),
+            ]);
+        }
+        let mut text = table.text("every closed day was compared with the bank's file");
+        if !self.awaiting.is_empty() {
+            text.push_str(AWAITING_ADVICE);
+        }
+        text
     }
 
     fn exceptions_text(&self) -> String {
@@ -700,8 +760,11 @@ impl StatusReport {
 }
 
 impl TerminalReport {
-    /// Names the devices that are not well.
+    /// Names the devices that are not well; of a terminal without a link nobody knows.
     fn devices_text(&self) -> String {
+        if self.link != "connected" {
+            return "not heard of now".to_owned();
+        }
         let unwell: Vec<String> = self
             .devices
             .iter()

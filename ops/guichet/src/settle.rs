@@ -34,6 +34,9 @@ pub struct SettleRequest {
     pub date: Option<String>,
     /// The bank's clearing file.
     pub clearing: Option<PathBuf>,
+    /// Close a day that has not begun yet by the acquirer's own clock.
+    #[serde(default)]
+    pub early: bool,
 }
 
 /// What was done.
@@ -125,6 +128,9 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
                 .business_date(acquirer)
                 .await?
                 .context("no business with this acquirer has begun")?;
+            if !request.early {
+                refuse_early(closes, zone_today(center))?;
+            }
             match (&given, &center.bank_twin) {
                 (Some(file), _) => file.is_of(closes)?,
                 (None, Some(twin)) => drop(twin_date(twin).await.with_context(|| {
@@ -132,7 +138,7 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
                 })?),
                 (None, None) => {}
             }
-            let opens = next_day(closes, zone_today(center))?;
+            let opens = next_day(closes, zone_today(center).unwrap_or_default())?;
             let body = Body::OpenBatch { operator, acquirer, closes, opens };
             let command = internal(&center.handle, Role::Clerk, body)?;
             center
@@ -252,8 +258,17 @@ async fn acquirer_of(center: &Center) -> Result<AcquirerId> {
     bail!("no business with an acquirer was ever begun in this directory")
 }
 
-fn zone_today(center: &Center) -> BusinessDate {
-    center.config.acquirers.first().and_then(|a| crate::center::today(a).ok()).unwrap_or_default()
+/// Today at the acquirer; `None` when the configuration does not say where that is.
+fn zone_today(center: &Center) -> Option<BusinessDate> {
+    center.config.acquirers.first().and_then(|a| crate::center::today(a).ok())
+}
+
+/// Refuses to close a day that is still to come: a second `settle` on one day would run ahead of the bank's calendar.
+fn refuse_early(closes: BusinessDate, today: Option<BusinessDate>) -> Result<()> {
+    let Some(today) = today.filter(|today| closes > *today) else { return Ok(()) };
+    bail!(
+        "{closes} stays open: the acquirer's calendar says {today}. The days before are closed; `guichet settle --date D` shows one again, and with --clearing FILE compares it. To close {closes} all the same, add --early"
+    )
 }
 
 /// Waits until the batch is closed.
@@ -519,5 +534,21 @@ impl SettleReport {
             out.push_str(&format!("\nledger {currency}: debits less credits {sum}\n"));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_to_come_is_not_closed_unless_asked_for() {
+        let day = |text| date(text).expect(text);
+        let closes = day("2026-11-24");
+        for today in [None, Some(day("2026-11-24")), Some(day("2026-12-01"))] {
+            assert!(refuse_early(closes, today).is_ok(), "{today:?}");
+        }
+        let refused = refuse_early(closes, Some(day("2026-11-23"))).expect_err("too early");
+        assert!(refused.to_string().contains("--early"), "{refused}");
     }
 }

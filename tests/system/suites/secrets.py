@@ -27,8 +27,8 @@ PEOPLE = [
     {"name": "Ottilie Zwickelbrand", "document_kind": "passport", "document": "XK7391042Q", "contact": "ottilie@zwickel.example"},
     {"name": "夏侯鲲鹏", "document_kind": "identity_card", "document": "110105196503071234", "contact": "+8613912340987"},
 ]
-# The provider's own books, and the paper that came out of the printers, hold names: both are somebody else's.
-NAMES_AT_HOME = ("sandbox/provider/", "/devices/paper/")
+# The tickets that came out of the printers bear names; nobody else is told one.
+NAMES_AT_HOME = ("/devices/paper/",)
 
 
 def check_no_secret_in_any_file(place):
@@ -345,7 +345,6 @@ def _commands(world, place, card, references, outputs, quarry):
         {"ask": "operator", "operator": PEOPLE[0]["document"]},
         {"ask": "register", "terminal": card["pan"], "place": "x"},
         {"ask": "verify", "code": card["track2"]},
-        {"ask": "settle", "date": PEOPLE[0]["name"]},
     ):
         outputs.add("admin", call_admin(data, question))
 

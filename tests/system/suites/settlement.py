@@ -20,7 +20,7 @@ def check_four_exceptions(place):
         text = call(f"{world.at['bank']}/clearing", raw=True).decode()
         spoiled = place / "clearing.csv"
         spoiled.write_text(_spoil(text))
-        settled = json.loads(command("settle", "--data", str(data), "--clearing", str(spoiled), "--json").stdout)
+        settled = json.loads(command("settle", "--early", "--data", str(data), "--clearing", str(spoiled), "--json").stdout)
         kinds = sorted(e["kind"] for e in settled["exceptions"])
         assert kinds == ["AMOUNT", "DAY-SHIFT", "DUPLICATE", "SHORT"], settled["exceptions"]
         for exception in settled["exceptions"]:
@@ -28,7 +28,7 @@ def check_four_exceptions(place):
         assert len(settled["lines"]) == 6 and set(settled["ledger"].values()) == {0}
         # Business goes on after the cutover, and the next day has its own file.
         terminal.purchase(card, world.book(card))
-        second = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        second = json.loads(command("settle", "--early", "--data", str(data), "--json").stdout)
         assert second["date"] == settled["opens"] and len(second["lines"]) == 1, second
         assert second["matched"] is None and second["lines"][0]["state"] == "awaiting"
         first = command("settle", "--data", str(data), "--date", settled["date"]).stdout
@@ -46,11 +46,15 @@ def check_bad_files(place):
         garbage = place / "garbage.csv"
         garbage.write_text("no,clearing,file\n")
         for bad in (garbage, place, place / "nothing.csv"):
-            refused = command("settle", "--data", str(data), "--clearing", str(bad), check=False)
+            refused = command("settle", "--early", "--data", str(data), "--clearing", str(bad), check=False)
             assert refused.returncode == 1 and bad.name in refused.stderr, refused
+        # The first day ends today, so nobody has to say that it is early.
         settled = json.loads(command("settle", "--data", str(data), "--clearing", str(good), "--json").stdout)
         assert settled["matched"] == 1 and not settled["exceptions"], settled
-        again = command("settle", "--data", str(data), "--clearing", str(good), check=False)
+        second = command("settle", "--data", str(data), check=False)
+        assert second.returncode == 1 and f"{settled['opens']} stays open" in second.stderr, second
+        assert "--early" in second.stderr, second
+        again = command("settle", "--early", "--data", str(data), "--clearing", str(good), check=False)
         assert again.returncode == 1 and f"{settled['opens']} stays open" in again.stderr, again
         args = ["--date", settled["date"], "--clearing", str(good), "--json"]
         same = json.loads(command("settle", "--data", str(data), *args).stdout)
@@ -66,7 +70,7 @@ def check_running_twin(place):
         dates = []
         for _ in range(2):
             terminal.purchase(card, world.book(card))
-            settled = json.loads(command("settle", "--data", str(data), "--json").stdout)
+            settled = json.loads(command("settle", "--early", "--data", str(data), "--json").stdout)
             assert settled["matched"] == 1 and not settled["exceptions"], settled
             assert [line["state"] for line in settled["lines"]] == ["matched"], settled
             dates.append((settled["date"], settled["opens"]))
@@ -74,9 +78,10 @@ def check_running_twin(place):
     # The stopped directory knows what it ran with, wherever it is moved to.
     moved = place / "moved"
     data.rename(moved)
-    third = json.loads(command("settle", "--data", str(moved), "--json").stdout)
+    third = json.loads(command("settle", "--early", "--data", str(moved), "--json").stdout)
     assert third["date"] == dates[1][1] and third["lines"] == [] and third["matched"] is None, third
     assert "--clearing" in third["not_compared"], third
+    assert "not compared" not in command("audit", "--data", str(moved)).stdout
 
 
 def _spoil(text):
@@ -107,12 +112,12 @@ def check_cutover_while_typing(place):
         order = world.book(card)
         terminal.to_pin(card, order)
         # The day closes while the person types; the payment counts for the next one.
-        first = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        first = json.loads(command("settle", "--early", "--data", str(data), "--json").stdout)
         terminal.pin(card["pin"])
         terminal.take_all()
         terminal.to_idle()
         world.wait_state(order["reference"], ["issued"])
-        second = json.loads(command("settle", "--data", str(data), "--json").stdout)
+        second = json.loads(command("settle", "--early", "--data", str(data), "--json").stdout)
         assert len(first["lines"]) + len(second["lines"]) == 1, (first, second)
         assert not set(l["rrn"] for l in first["lines"]) & set(l["rrn"] for l in second["lines"])
 
@@ -134,12 +139,12 @@ def check_cutover_under_load(place):
             buyers = [pool.submit(buy, n) for n in range(2)]
             days = []
             while not all(buyer.done() for buyer in buyers):
-                days.append(json.loads(command("settle", "--data", str(data), "--json").stdout))
+                days.append(json.loads(command("settle", "--early", "--data", str(data), "--json").stdout))
             for buyer in buyers:
                 buyer.result()
         # Twice: the day after the last payment explains what the bank dated there.
         for _ in range(2):
-            days.append(json.loads(command("settle", "--data", str(data), "--json").stdout))
+            days.append(json.loads(command("settle", "--early", "--data", str(data), "--json").stdout))
         assert len({day["date"] for day in days}) == len(days), [day["date"] for day in days]
         assert sum(bool(day["lines"]) for day in days) >= 2, "no day closed between two payments"
         rrns = [line["rrn"] for day in days for line in day["lines"]]

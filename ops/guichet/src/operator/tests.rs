@@ -100,6 +100,13 @@ fn status_shows_what_waits_and_who_is_unwell() {
     assert!(ends("T0000001", "all well"), "{text}");
     assert!(ends("T0000002", "ticket printer paper out; number 9 power off, paper low"), "{text}");
     assert!(ends("T0000003", "not heard of yet"), "{text}");
+    assert!(
+        text.contains("2026-11-22            1         3") && text.contains("settle --date D"),
+        "{text}"
+    );
+    let mut dead = sample();
+    dead.terminals[0].link = "not connected".into();
+    assert!(!dead.text().contains("all well"), "{}", dead.text());
     let mut aside = sample();
     for reason in [PARKED_AFTER_PANICS, 9] {
         let why = why_parked(reason);
@@ -118,7 +125,7 @@ fn status_shows_what_waits_and_who_is_unwell() {
     let nothing = StatusReport::default().text();
     assert_eq!(
         nothing,
-        "no order is parked\n\nno print is in doubt\n\nno exception is open\n\nno terminal is registered\n"
+        "no order is parked\n\nno print is in doubt\n\nno exception is open\n\nevery closed day was compared with the bank's file\n\nno terminal is registered\n"
     );
 }
 
@@ -133,6 +140,7 @@ fn sample() -> StatusReport {
     let device = |device: u8, state: u8, supply: u8| (device, state, supply);
     let terminal = |number: u32, devices: &[(u8, u8, u8)]| {
         let mut terminal = Terminal::new(TerminalId(number));
+        terminal.connected = Some(guichet_engine::time::Instant(0));
         for (device, state, supply) in devices {
             let (state, supply, at) = (*state, *supply, guichet_engine::time::Instant(0));
             terminal
@@ -158,6 +166,13 @@ fn sample() -> StatusReport {
             date: "2026-11-23".into(),
             since: String::new(),
             what,
+        }],
+        awaiting: vec![AwaitingDay {
+            date: "2026-11-22".into(),
+            acquirer: 1,
+            lines: 3,
+            debit: "CNY 3.00".into(),
+            credit: "CNY 0.00".into(),
         }],
         terminals: vec![
             terminal(1, &[device(1, 0, 0), device(3, 6, 0)]),

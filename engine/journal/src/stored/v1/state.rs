@@ -77,6 +77,7 @@ form!(struct Terminal = terminal::Terminal {
     key: Option<[u8; 32]>,
     revoked: bool,
     connected: Option<i64>,
+    gone: Option<i64>,
     program: u16,
     devices: Vec<(u8, DeviceState)>,
     answered: Vec<Answered>,
