@@ -30,7 +30,7 @@ use guichet_journal::{
 use thiserror::Error;
 
 pub use report::{
-    CurrencyTotal, FactPlace, OpenItem, Owner, PartitionRead, Report, Rule, Violation,
+    CurrencyTotal, FactPlace, OpenItem, Owner, PartitionRead, Report, Rule, UNCOMPARED, Violation,
 };
 
 use books::Books;

@@ -8,6 +8,9 @@ use serde::Serialize;
 /// Violations listed at most; all are counted.
 pub const VIOLATIONS_LISTED_MAX: usize = 1_000;
 
+/// The kind of a closed day that the bank's file was not compared with.
+pub const UNCOMPARED: &str = "closed, not compared with the bank's file";
+
 /// The rules; names are stable, scripts look for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -240,8 +243,7 @@ impl Findings {
 
     /// Lists a closed day that the bank's file has still to be compared with: it breaks no rule, the file may come tomorrow.
     pub fn uncompared(&mut self, since: FactPlace, subject: String, claimed: Money) {
-        let kind = "closed, not compared with the bank's file";
-        self.list(kind, Owner::Operator, since, subject, Some(claimed));
+        self.list(UNCOMPARED, Owner::Operator, since, subject, Some(claimed));
     }
 
     fn list(
