@@ -189,7 +189,7 @@ fn slot_in(number: u64) -> Slot {
 /// Operator, slot and count, from the highest bits to the lowest; a count begins anew where its bits end.
 fn joined(operator: OperatorId, slot: Slot, count: u64, bits: u32) -> u64 {
     let place = (u64::from(operator.0) << SLOT_BITS) | u64::from(slot.get());
-    (place << bits) | (count & ((1 << bits) - 1))
+    (place << bits) | (count & (1_u64 << bits).saturating_sub(1))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Processes of our own: started, waited for until ready, and stopped cleanly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub struct Process {
     /// The line of JSON it printed when it was ready.
     pub ready: Value,
     child: Child,
+    log: Log,
     // Held open: a child that was told `--exit-with-stdin` stops when we go away, however we go.
     _stdin: Option<ChildStdin>,
 }
@@ -35,6 +36,7 @@ impl Process {
             .append(true)
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
+        let log = Log { from: file.metadata().map_or(0, |m| m.len()), path: log };
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut child = Command::new(program)
             .args(args)
@@ -52,15 +54,17 @@ impl Process {
             Ok(Ok(Some(line))) => line,
             Ok(Ok(None) | Err(_)) => {
                 let _ = child.wait().await;
-                bail!("{name} stopped before it was ready: {}", tail(&log));
+                bail!("{name} stopped before it was ready: {}", log.tail());
             }
-            Err(_) => bail!("{name} was not ready after {READY_PATIENCE:?}; see {}", log.display()),
+            Err(_) => {
+                bail!("{name} was not ready after {READY_PATIENCE:?}; see {}", log.path.display())
+            }
         };
         let ready = serde_json::from_str(&line)
             .with_context(|| format!("{name} said something unexpected when ready: {line}"))?;
         // Keep its output flowing, or it would block one day.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { name: name.to_owned(), ready, child, _stdin: stdin })
+        Ok(Self { name: name.to_owned(), ready, child, log, _stdin: stdin })
     }
 
     /// A text of the ready line, such as an address.
@@ -69,6 +73,12 @@ impl Process {
             .as_str()
             .map(str::to_owned)
             .with_context(|| format!("{} did not say its {key}", self.name))
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("{status}; {}", self.log.tail()))
     }
 
     /// Asks it to stop (SIGTERM), and kills it when it does not.
@@ -84,12 +94,25 @@ impl Process {
     }
 }
 
-/// The last lines of a log, on one line.
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(4).collect();
-    let words: Vec<&str> = lines.into_iter().rev().collect();
-    if words.is_empty() { format!("its log {} is empty", log.display()) } else { words.join(" | ") }
+/// A log, and where in it this run begins: what earlier runs said is no news.
+struct Log {
+    path: PathBuf,
+    from: u64,
+}
+
+impl Log {
+    /// Its last lines, on one line.
+    fn tail(&self) -> String {
+        let bytes = std::fs::read(&self.path).unwrap_or_default();
+        let from = usize::try_from(self.from).unwrap_or(usize::MAX).min(bytes.len());
+        let text = String::from_utf8_lossy(&bytes[from..]);
+        let lines: Vec<&str> = text.lines().rev().take(4).collect();
+        let words: Vec<&str> = lines.into_iter().rev().collect();
+        if words.is_empty() {
+            return format!("it said nothing in its log {}", self.path.display());
+        }
+        words.join(" | ")
+    }
 }
 
 /// Ends when this process is to stop: SIGTERM, SIGINT, or (when asked) the end of standard input.

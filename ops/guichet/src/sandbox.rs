@@ -33,6 +33,9 @@ pub enum Twin {
         /// Accounts and cards (TOML) instead of the built-in ones.
         #[arg(long)]
         accounts: Option<PathBuf>,
+        /// The file in which its books outlive a restart.
+        #[arg(long)]
+        books: Option<PathBuf>,
         /// Stop when standard input ends.
         #[arg(long, hide = true)]
         exit_with_stdin: bool,
@@ -88,12 +91,13 @@ fn ready(line: &serde_json::Value) {
 /// Runs a twin until it is told to stop.
 pub async fn run(twin: Twin) -> Result<()> {
     match twin {
-        Twin::Bank { listen, admin, dialect, accounts, exit_with_stdin } => {
+        Twin::Bank { listen, admin, dialect, accounts, books, exit_with_stdin } => {
             let config = BankTwinConfig {
                 iso_bind: listen,
                 admin_bind: admin,
                 dialect,
                 data: accounts,
+                state: books,
                 ..BankTwinConfig::default()
             };
             let bank = guichet_sandbox::bank::start(config).await?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use guichet_engine::ids::TerminalId;
+use guichet_ports::center::Center as _;
 use guichet_sandbox::page::{PageConfig, PageTerminal, Relay};
 use tokio::runtime::Handle;
 
@@ -14,6 +15,9 @@ use crate::config::{Acquirer, Config, Provider};
 use crate::data::{DataDir, write_secret};
 use crate::play::{Addresses, Player, TerminalAddresses};
 use crate::rehearse::Rehearsal;
+
+/// How often is looked whether twins and terminals still run.
+const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What `up` was asked.
 pub struct UpOptions {
@@ -44,6 +48,27 @@ struct Beside {
 }
 
 impl Beside {
+    /// Says, once each, which of the processes stopped by itself; never ends.
+    async fn watch(&mut self) {
+        let outside = self.bank.iter_mut().chain(self.provider.iter_mut());
+        let mut running: Vec<&mut Process> =
+            outside.chain(&mut self.devices).chain(&mut self.terminals).collect();
+        loop {
+            running.retain_mut(|process| match process.ended() {
+                Some(how) => {
+                    tracing::error!(process = process.name, how, "a process beside the center stopped");
+                    eprintln!(
+                        "{} stopped by itself: {how}. The rest goes on; stop and start `guichet up` to have it back.",
+                        process.name
+                    );
+                    false
+                }
+                None => true,
+            });
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
+    }
+
     async fn stop(self) {
         if let Some(page) = self.page {
             page.stop().await;
@@ -96,7 +121,10 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
     if let Err(error) = &played {
         eprintln!("the first purchase did not come to its end: {error:#}");
     }
-    told_to_stop(options.with_stdin).await;
+    tokio::select! {
+        () = told_to_stop(options.with_stdin) => {}
+        () = beside.watch() => {}
+    }
     say(options.json, "stopping");
     stop(center, beside, admin).await;
     Ok(())
@@ -126,7 +154,9 @@ fn args(list: &[&str]) -> Vec<String> {
 /// The bank and the provider, and the configuration that points at them.
 async fn start_outside(config: &mut Config, data: &DataDir, beside: &mut Beside) -> Result<()> {
     let dialect = config.sandbox.dialect.clone();
-    let bank_args = args(&["sandbox", "bank", "--dialect", &dialect, "--exit-with-stdin"]);
+    let mut bank_args = args(&["sandbox", "bank", "--dialect", &dialect, "--exit-with-stdin"]);
+    let books = data.sandbox().join("bank").join("books.json");
+    bank_args.extend(["--books".into(), books.display().to_string()]);
     let mut provider_args = args(&["sandbox", "provider", "--exit-with-stdin"]);
     let provider_data = data.sandbox().join("provider");
     provider_args.extend(["--data".into(), provider_data.display().to_string()]);
@@ -245,6 +275,9 @@ async fn start_terminal(
     place: &(String, String),
 ) -> Result<TerminalAddresses> {
     let dir = center.data.sandbox().join(format!("terminal-{number}"));
+    // One that was registered before stands where it stood, whatever today's timetable suggests.
+    let known = center.handle.terminal(TerminalId(number)).await;
+    let place = &known.map_or_else(|| place.clone(), |t| (t.place, t.place_name));
     let devices_dir = dir.join("devices");
     std::fs::create_dir_all(&devices_dir)
         .with_context(|| format!("cannot make {}", devices_dir.display()))?;

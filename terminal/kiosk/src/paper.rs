@@ -34,6 +34,17 @@ fn words(us: i64, zone: &str, pattern: &str) -> String {
     at.to_zoned_datetime(zone).strftime(pattern).to_string()
 }
 
+/// The time of arrival, with the days since departure where it is not the same day.
+fn arrival(departs: i64, arrives: i64, zone: &str) -> String {
+    let date = |us| words(us, zone, "%Y-%m-%d").parse::<jiff::civil::Date>();
+    let days = match (date(departs), date(arrives)) {
+        (Ok(from), Ok(to)) => to.since(from).map_or(0, |span| span.get_days()),
+        (Err(_), _) | (_, Err(_)) => 0,
+    };
+    let time = words(arrives, zone, "%H:%M");
+    if days == 0 { time } else { format!("{time} {days:+}d") }
+}
+
 fn class(number: u8) -> Bilingual {
     match number {
         0 => Bilingual::new("商务座", "Business class"),
@@ -58,7 +69,11 @@ pub fn ticket_doc(ticket: &Ticket, terminal: u32) -> Result<TicketDoc, PaperErro
         service: line.service.clone(),
         departure: Bilingual::new(
             words(line.departs, &line.zone, "%Y年%m月%d日 %H:%M开"),
-            words(line.departs, &line.zone, "%-d %b %Y, departs %H:%M"),
+            format!(
+                "{}, arrives {}",
+                words(line.departs, &line.zone, "%-d %b %Y, departs %H:%M"),
+                arrival(line.departs, line.arrives, &line.zone)
+            ),
         ),
         place: Bilingual::new(
             format!("{}车{}号", line.coach, line.seat),
@@ -164,9 +179,17 @@ mod tests {
     #[test]
     fn a_ticket_tells_the_time_of_its_place() {
         let table = [
-            ("Asia/Shanghai", "2026年11月25日 08:00开", "25 Nov 2026, departs 08:00"),
-            ("Europe/Berlin", "2026年11月25日 01:00开", "25 Nov 2026, departs 01:00"),
-            ("Nowhere/Else", "2026年11月25日 00:00开", "25 Nov 2026, departs 00:00"),
+            (
+                "Asia/Shanghai",
+                "2026年11月25日 08:00开",
+                "25 Nov 2026, departs 08:00, arrives 12:13",
+            ),
+            (
+                "Europe/Berlin",
+                "2026年11月25日 01:00开",
+                "25 Nov 2026, departs 01:00, arrives 05:13",
+            ),
+            ("Nowhere/Else", "2026年11月25日 00:00开", "25 Nov 2026, departs 00:00, arrives 04:13"),
         ];
         for (zone, main, other) in table {
             let doc = ticket_doc(&ticket(zone), 3).unwrap();

@@ -55,6 +55,10 @@ impl Stored {
     /// # Errors
     /// The file system's.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         let beside = path.with_extension("new");
         let mut file = std::fs::File::create(&beside)
             .with_context(|| format!("cannot write {}", beside.display()))?;

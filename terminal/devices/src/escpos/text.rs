@@ -45,6 +45,32 @@ pub fn columns(text: &str) -> usize {
     text.chars().map(|c| if c.is_ascii() || latin_byte(c).is_some() { 1 } else { 2 }).sum()
 }
 
+/// A text in lines of at most so many columns, parted at spaces where there are any; nothing is lost.
+pub fn wrap(text: &str, limit: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        if let Some(line) = lines.last_mut()
+            && columns(line) + 1 + columns(word) <= limit
+        {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        while !rest.is_empty() {
+            let mut used = 0;
+            let end = rest.char_indices().find(|(_, c)| {
+                used += columns(c.encode_utf8(&mut [0; 4]));
+                used > limit.max(2)
+            });
+            let (line, more) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+            lines.push(line.to_owned());
+            rest = more;
+        }
+    }
+    lines
+}
+
 /// Cuts a text to so many columns, with `..` at the end if something was lost.
 pub fn fit(text: &str, limit: usize) -> String {
     if columns(text) <= limit {
@@ -88,6 +114,20 @@ mod tests {
         let mut out = Vec::new();
         encode(text, &mut out);
         out
+    }
+
+    #[test]
+    fn wrapped_text_loses_nothing_and_keeps_its_width() {
+        let table: [(&str, usize, &[&str]); 5] = [
+            ("", 10, &[]),
+            ("Leipzig Hbf", 11, &["Leipzig Hbf"]),
+            ("Leipzig Hbf", 10, &["Leipzig", "Hbf"]),
+            ("Llanfairpwll gwyn", 6, &["Llanfa", "irpwll", "gwyn"]),
+            ("北京南站", 4, &["北京", "南站"]),
+        ];
+        for (text, limit, lines) in table {
+            assert_eq!(wrap(text, limit), lines, "{text} in {limit}");
+        }
     }
 
     #[test]

@@ -89,7 +89,8 @@ fn put_pair(job: Job, label: &str, value: &str) -> Job {
     if used < COLUMNS {
         return job.text(&format!("{label}{}{value}", " ".repeat(COLUMNS - used))).line_feed();
     }
-    let job = job.text(&text::fit(label, COLUMNS)).line_feed();
+    let lines = text::wrap(label, COLUMNS);
+    let job = lines.iter().fold(job, |job, line| job.text(line).line_feed());
     let pad = " ".repeat(COLUMNS - text::columns(&value));
     job.text(&format!("{pad}{value}")).line_feed()
 }
@@ -116,6 +117,10 @@ mod tests {
             (
                 ReceiptLine::Pair("x".repeat(44), "12.00".into()),
                 format!("{}\n{}12.00\n", "x".repeat(44), spaces(43)).into_bytes(),
+            ),
+            (
+                ReceiptLine::Pair(format!("{} 2/07A", "x".repeat(44)), "12.00".into()),
+                format!("{}\n2/07A\n{}12.00\n", "x".repeat(44), spaces(43)).into_bytes(),
             ),
             (
                 ReceiptLine::Total("Sum".into(), "5".into()),

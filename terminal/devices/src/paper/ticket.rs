@@ -178,9 +178,18 @@ impl Face {
 }
 
 fn station(job: Job, x: u16, name: &Bilingual) -> Job {
-    let large = Face::LARGE.width(&name.main) <= STATION_WIDTH;
-    let face = if large { Face::LARGE } else { Face::TALL };
-    let job = face.centre(job, x, 96, STATION_WIDTH, &name.main);
+    let fitting =
+        [Face::LARGE, Face::TALL].into_iter().find(|face| face.width(&name.main) <= STATION_WIDTH);
+    let job = match fitting {
+        Some(face) => face.centre(job, x, 96, STATION_WIDTH, &name.main),
+        // A long name takes two lines; only what is longer still is cut.
+        None => {
+            let lines = text::wrap(&name.main, usize::from(STATION_WIDTH / Face::BOLD.width("x")));
+            let (first, rest) = lines.split_first().map_or((&name.main, &[][..]), |(f, r)| (f, r));
+            let job = Face::BOLD.centre(job, x, 74, STATION_WIDTH, first);
+            Face::BOLD.centre(job, x, 100, STATION_WIDTH, &rest.join(" "))
+        }
+    };
     match &name.other {
         Some(other) => Face::SMALL.centre(job, x, 120, STATION_WIDTH, other),
         None => job,
@@ -256,13 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_set_narrow_and_then_cut() {
+    fn long_names_are_set_narrow_then_in_two_lines_and_only_then_cut() {
         let mut doc = sample();
         doc.from = Bilingual::plain("Frankfurt(Main)Hbf");
         doc.to = Bilingual::plain("Llanfairpwllgwyngyllgogerychwyrn");
         let bytes = doc.encode(&[9; 16]).unwrap();
         assert!(holds(&bytes, b"Frankfurt(Main)Hbf"));
-        assert!(holds(&bytes, b"Llanfairpwllgwyng.."));
+        assert!(holds(&bytes, b"Llanfairpwllgwyngyl") && holds(&bytes, b"lgogerychwyrn"));
+        doc.to = Bilingual::plain("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch");
+        assert!(holds(&doc.encode(&[9; 16]).unwrap(), b"lgogerychwyrndrob.."));
     }
 
     #[test]
