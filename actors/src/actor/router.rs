@@ -11,6 +11,7 @@ use guichet_engine::command::Body;
 use guichet_engine::effect::{Effect, Intent};
 use guichet_engine::event::Entity;
 use guichet_engine::ids::{OrderId, TerminalId};
+use guichet_engine::partition::Partition;
 use guichet_engine::settlement::DayKey;
 
 use super::batch::{BatchActor, BatchMail};
@@ -182,8 +183,9 @@ impl Router {
     fn rebuild(&mut self, order: OrderId, wait: Duration, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let open = async move {
+            let fallen = attempts(&shared, order).await;
             tokio::time::sleep(wait).await;
-            open_effects(&shared, order).await
+            open_effects(&shared, order, fallen).await
         };
         ctx.spawn(open.into_actor(self).map(|effects, router, _| {
             for effect in effects {
@@ -199,12 +201,30 @@ impl Router {
     }
 }
 
-/// The open repeatable effects of an order. A once-effect that nobody carries any more is in doubt, and said so first.
-async fn open_effects(shared: &Arc<Shared>, order: OrderId) -> Vec<Effect> {
+/// How often an order was paid for and each of its lines printed: what is begun anew has other numbers.
+type Attempts = (usize, Vec<u16>);
+
+async fn attempts(shared: &Arc<Shared>, order: OrderId) -> Option<Attempts> {
+    let partition = order.slot.partition(shared.partitions());
+    let of = move |state: &Partition| {
+        let order = state.order(order)?;
+        Some((order.payments.len(), order.lines.iter().map(|line| line.prints).collect()))
+    };
+    shared.ask(partition, of).await.flatten()
+}
+
+/// The open repeatable effects of an order. A once-effect that nobody carries any more is in doubt, and said so first;
+/// what was begun after the actor fell has an actor that carries it, and is let be.
+async fn open_effects(
+    shared: &Arc<Shared>,
+    order: OrderId,
+    fallen: Option<Attempts>,
+) -> Vec<Effect> {
     let partition = order.slot.partition(shared.partitions());
     let entity = Entity::Order(order);
     let doubtful = shared.ask(partition, move |state| state.restarted().contains(&entity)).await;
-    if doubtful == Some(true) && !shared.flights.once_open(order) {
+    let same = attempts(shared, order).await == fallen;
+    if doubtful == Some(true) && same && !shared.flights.once_open(order) {
         let restarted = internal(Body::Restarted { entity }, shared.config.clock.now());
         // Refused when its answer came meanwhile.
         shared.deliver(restarted).await.ok();

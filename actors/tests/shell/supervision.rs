@@ -1,5 +1,6 @@
 //! A panic forced in one order: others go on, that one is rebuilt, and after the third it is set aside and shown.
 
+use guichet_actors::limits::REBUILD_FIRST_MS;
 use guichet_engine::command::{Body, Role};
 use guichet_engine::event::Authority;
 use guichet_engine::reject::Reject;
@@ -7,7 +8,7 @@ use guichet_ports::center::Refused;
 
 use crate::peers::Manners;
 use crate::purchase::enter_pin;
-use crate::world::{World, awaits_pin, is_held, order_id};
+use crate::world::{World, awaits_pin, brief, is_held, order_id};
 
 const LINES: [Authority; 2] = [Authority::Allotted, Authority::Live];
 
@@ -42,6 +43,31 @@ async fn a_payment_whose_actor_panicked_charges_nothing_and_can_be_made_again() 
     world.swipe(1).await.expect("begins again");
     world.until_closed(1).await;
     world.check_sold(2).await;
+    world.center.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_payment_begun_after_a_panic_outlives_the_rebuilding() {
+    let mut world = World::open(2).await;
+    world.place(1, &[Authority::Allotted]).await.expect("placed");
+    world.until_pushed(1).await;
+    world.terminals.behave(Manners { no_pin: true, ..Manners::default() });
+    // After the second panic the rebuilding waits so long that the person has begun anew before it.
+    world.faults.panic_in(order_id(1), 2);
+    world.swipe(1).await.expect("begins");
+    let over = |o: &guichet_engine::order::Order| {
+        !o.payments.is_empty() && o.running_payment().is_none() && is_held(o)
+    };
+    world.until(1, "over", over).await;
+    world.swipe(1).await.expect("begins again");
+    let order = world.until(1, "asked for the PIN", awaits_pin).await;
+    let rebuilt = std::time::Duration::from_millis(REBUILD_FIRST_MS << 4);
+    tokio::time::sleep(rebuilt).await;
+    let then = world.until(1, "still asked", |_| true).await;
+    assert!(awaits_pin(&then), "{}", brief(&then));
+    enter_pin(&world, &order, 1).await;
+    world.until_closed(1).await;
+    world.check_sold(1).await;
     world.center.shutdown().await;
 }
 
