@@ -51,8 +51,8 @@ async fn has_its_ticket(world: &World, print: u16) {
 }
 
 async fn has_its_money_back(world: &World) {
-    world.until_closed(1).await;
-    assert_eq!(world.bank.net(), 0);
+    let order = world.until_closed(1).await;
+    assert_eq!(world.bank.net(), 0, "{order:?}");
     assert!(world.terminals.printed().is_empty());
     assert!(world.information.taken.lock().is_empty(), "the place is free again");
     world.check_books(0).await;
