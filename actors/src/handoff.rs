@@ -98,6 +98,7 @@ pub(crate) fn news(event: &Event) -> Option<Routed> {
             | SettlementEvent::PartitionPassed { operator, acquirer, date, .. },
         ) => Some(Routed::Batch((*operator, *acquirer, *date))),
         Event::Settlement(_)
+        | Event::Network(..)
         | Event::Inventory(..)
         | Event::Ledger(_)
         | Event::Answered(_)

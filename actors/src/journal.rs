@@ -284,7 +284,7 @@ impl Journal for MemoryJournal {
 
 #[cfg(test)]
 mod tests {
-    use guichet_engine::command::{Principal, Role};
+    use guichet_engine::command::{Channel, Principal, Role};
     use guichet_engine::event::Event;
     use guichet_engine::ids::CommandId;
     use guichet_engine::time::Instant;
@@ -296,7 +296,15 @@ mod tests {
         let events = (0..40).map(|k| Event::Received { from: PartitionId(1), n: n * 100 + k });
         let principal = Principal { role: Role::System, id: 0 };
         let (command, at) = (CommandId(n.into()), Instant(0));
-        let entry = Entry { command, at, principal, second: None, events: events.collect() };
+        let entry = Entry {
+            command,
+            at,
+            principal,
+            second: None,
+            channel: Channel::Internal,
+            reason: 0,
+            events: events.collect(),
+        };
         Batch { entries: vec![entry] }
     }
 

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use guichet_engine::command::{Body, Command, Principal, Role};
+use guichet_engine::command::{Body, Channel, Command, Principal, Role};
 use guichet_engine::effect::Intent;
-use guichet_engine::ids::{CardTag, CommandId, OrderId, PartitionId, Reference, Slot, TerminalId};
+use guichet_engine::ids::{
+    CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, Slot, TerminalId,
+};
+use guichet_engine::network::Effective;
 use guichet_engine::order::Order;
 use guichet_engine::partition::Partition;
 use guichet_engine::reject::Reject;
@@ -106,7 +109,16 @@ pub(crate) fn internal(body: Body, at: Instant) -> Command {
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the system gives random bytes");
     let id = CommandId(u128::from_be_bytes(id));
-    Command { id, fingerprint: [0; 16], at, principal, second: None, body }
+    Command {
+        id,
+        fingerprint: [0; 16],
+        at,
+        principal,
+        second: None,
+        channel: Channel::Internal,
+        reason: 0,
+        body,
+    }
 }
 
 /// How far a command came.
@@ -441,6 +453,18 @@ impl Center for CenterHandle {
             found.cloned().map(Arc::new).collect::<Vec<_>>()
         });
         Box::pin(async move { all.await.into_iter().flatten().collect() })
+    }
+
+    fn configuration(
+        &self,
+        operator: OperatorId,
+        terminal: Option<TerminalId>,
+    ) -> Later<Effective> {
+        let at = self.now();
+        let found = self.ask(operator.slot(), move |state| {
+            state.network(operator).map(|network| network.effective(at, terminal))
+        });
+        Box::pin(async move { found.await.flatten().unwrap_or_default() })
     }
 
     fn terminal(&self, id: TerminalId) -> Later<Option<TerminalView>> {

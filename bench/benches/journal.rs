@@ -10,7 +10,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput};
 use guichet_bench::pairs::{HEADING, Pairs};
 use guichet_bench::topology::Topology;
-use guichet_engine::command::{Principal, Role};
+use guichet_engine::command::{Channel, Principal, Role};
 use guichet_engine::event::{Event, OrderEvent};
 use guichet_engine::ids::{Attempt, CommandId, LineNo, OrderId, Slot, UnitNo};
 use guichet_engine::time::Instant;
@@ -71,6 +71,8 @@ fn batch(commands: u64) -> Batch {
         at: Instant(1_790_000_000_000_000),
         principal: Principal { role: Role::Terminal, id: 1_001 },
         second: None,
+        channel: Channel::Internal,
+        reason: 0,
         events: (0..4)
             .map(|line| {
                 let fact = OrderEvent::LineHeld {

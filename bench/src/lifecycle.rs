@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant as Clock};
 
 use guichet_engine::command::{
-    BankExchange, BankOutcome, Body, Command, PlaceOrder, Principal, PrintOutcome, ProviderOutcome,
-    ProviderStep, Role,
+    BankExchange, BankOutcome, Body, Channel, Command, PlaceOrder, Principal, PrintOutcome,
+    ProviderOutcome, ProviderStep, Role,
 };
 use guichet_engine::effect::{BankIntent, BankOp, Intent, ProviderIntent, ProviderOp, TerminalOp};
 use guichet_engine::event::{
@@ -167,6 +167,7 @@ impl Driver {
                 card: card(number),
                 flow: Flow::TwoStep,
                 until,
+                config: Version(1),
             },
         );
     }
@@ -181,6 +182,8 @@ impl Driver {
             at: Instant(self.now),
             principal: Principal { role, id },
             second: None,
+            channel: Channel::Internal,
+            reason: 0,
             body,
         });
     }
@@ -214,8 +217,16 @@ impl Driver {
                 self.costs.intents += clock.elapsed();
             }
             self.costs.events += events.len() as u64;
-            let Command { id, at, principal, second, .. } = command;
-            batch.entries.push(Entry { command: id, at, principal, second, events });
+            let Command { id, at, principal, second, channel, reason, .. } = command;
+            batch.entries.push(Entry {
+                command: id,
+                at,
+                principal,
+                second,
+                channel,
+                reason,
+                events,
+            });
         }
         if let Some(log) = &mut self.log {
             let clock = Clock::now();

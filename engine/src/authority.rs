@@ -43,7 +43,7 @@ pub fn speaks_for(principal: Principal, terminal: crate::ids::TerminalId) -> boo
 }
 
 fn needs_two(body: &Body) -> bool {
-    matches!(body, Body::CountPrint { .. } | Body::EndException { .. })
+    matches!(body, Body::CountPrint { .. } | Body::EndException { .. } | Body::VoidLine { .. })
 }
 
 fn roles(body: &Body) -> &'static [Role] {
@@ -51,6 +51,8 @@ fn roles(body: &Body) -> &'static [Role] {
     match body {
         Body::PlaceOrder(_) => &[Guest, Agent],
         Body::CancelOrder { .. } | Body::RefundLine { .. } => &[Guest, Agent, Operator],
+        Body::ExchangeLine { .. } => &[Guest, Agent],
+        Body::ReportDisruption { .. } | Body::ReportNoShow { .. } => &[Gateway, Operator, System],
         Body::StartPayment { .. } | Body::EnterPin { .. } => &[Terminal],
         Body::AbandonPayment { .. } => &[Terminal, Gateway, System],
         Body::ProviderAnswered { .. }
@@ -58,13 +60,14 @@ fn roles(body: &Body) -> &'static [Role] {
         | Body::ReportUnmatched { .. } => &[Gateway, System],
         Body::ReportPrint { .. } => &[Terminal, Gateway, System],
         Body::ReportTaken { .. } | Body::ReportReceipt { .. } => &[Terminal, Gateway],
-        Body::CountPrint { .. } | Body::Unpark { .. } => &[Operator],
+        Body::CountPrint { .. } | Body::Unpark { .. } | Body::VoidLine { .. } => &[Operator],
         Body::Tick { .. }
         | Body::Restarted { .. }
         | Body::Park { .. }
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => &[System],
         Body::RegisterTerminal { .. } | Body::RevokeTerminal { .. } => &[Operator],
+        Body::Configure { .. } => &[Operator, System],
         Body::EnrolTerminal { .. } => &[Gateway, Terminal],
         Body::TerminalLink { .. } => &[Gateway, System, Terminal],
         Body::ReportDevice { .. } => &[Terminal, Gateway],

@@ -14,6 +14,7 @@ use crate::ids::{
     Reference, RefundNo, ResponseCode, Rrn, SessionId, Slot, Stan, TerminalId, UnitNo, Version,
 };
 use crate::money::{Currency, Money};
+use crate::network::{Level, Settings};
 use crate::time::{BusinessDate, Instant};
 
 /// A command with everything that is not in the state.
@@ -29,11 +30,15 @@ pub struct Command {
     pub principal: Principal,
     /// The second principal of a two-person approval.
     pub second: Option<Principal>,
+    /// Over which channel it came.
+    pub channel: Channel,
+    /// Why, where a reason is due (codes of `docs/codes/reasons.md`); 0 where none is.
+    pub reason: u16,
     /// What is asked.
     pub body: Body,
 }
 
-/// Who asks, in which role and over which channel.
+/// Who asks, and in which role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
     /// The role.
@@ -61,6 +66,24 @@ pub enum Role {
     Clerk,
 }
 
+/// Over which channel a command came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// The center itself: timers, recovery, messages between partitions.
+    #[default]
+    Internal,
+    /// The web site or its API.
+    Web,
+    /// The call center.
+    Telephone,
+    /// A terminal's link.
+    Terminal,
+    /// An outside system's answer or feed.
+    Gateway,
+    /// The operator's console.
+    Console,
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -76,6 +99,7 @@ pub enum Body {
         card: CardOnFile,
         flow: Flow,
         until: Instant,
+        config: Version,
     },
     /// The PIN was entered; the block itself travels beside and is never seen here.
     EnterPin { order: OrderId, payment: PaymentNo, pin_try: u8, session: SessionId },
@@ -114,6 +138,14 @@ pub enum Body {
     CountPrint { order: OrderId, line: LineNo, print: Attempt, printed: bool },
     /// Give an issued ticket back for its refund.
     RefundLine { order: OrderId, line: LineNo },
+    /// Exchange an issued ticket for `new`, which is held until `expires` at most, paid and issued like any other line.
+    ExchangeLine { order: OrderId, line: LineNo, new: Box<NewLine>, expires: Instant },
+    /// Declare that an issued ticket never was: all of its money goes back (two principals, and a reason).
+    VoidLine { order: OrderId, line: LineNo },
+    /// The provider does not run the service of a line.
+    ReportDisruption { order: OrderId, line: LineNo },
+    /// The service ran and the ticket was not used.
+    ReportNoShow { order: OrderId, line: LineNo },
     /// A deadline passed.
     Tick { entity: Entity, timer: Timer },
     /// The center was restarted: unanswered once-effects of this entity are in doubt.
@@ -136,6 +168,8 @@ pub enum Body {
     EnrolTerminal { terminal: TerminalId, code_digest: [u8; 32], key: [u8; 32] },
     /// Shut a terminal out.
     RevokeTerminal { terminal: TerminalId },
+    /// State a level's settings, all of them, from an instant on.
+    Configure { operator: OperatorId, level: Level, from: Instant, settings: Box<Settings> },
     /// A terminal's link came or went.
     TerminalLink { terminal: TerminalId, connected: bool, version: u16 },
     /// A terminal's device reports its state.
@@ -182,6 +216,9 @@ pub enum Body {
     Acknowledge { by: PartitionId, n: u64 },
 }
 
+/// A new line, with its service's layout in case the engine meets the service for the first time.
+pub type NewLine = (LinePlaced, Option<ServiceSpec>);
+
 /// A new order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceOrder {
@@ -197,8 +234,8 @@ pub struct PlaceOrder {
     pub card: CardOnFile,
     /// Who travels.
     pub passengers: Vec<Passenger>,
-    /// What is sold; each with its service's layout, in case the engine meets the service for the first time.
-    pub lines: Vec<(LinePlaced, Option<ServiceSpec>)>,
+    /// What is sold.
+    pub lines: Vec<NewLine>,
     /// Where it will be collected.
     pub pickup: String,
     /// The currency.
@@ -300,4 +337,8 @@ pub enum Timer {
     Print(LineNo, Attempt),
     /// The deadline of a print in doubt.
     PrintDoubt(LineNo, Attempt),
+    /// A provider's confirmation of a paid line takes too long.
+    Confirm(LineNo),
+    /// The time for a choice about a disrupted line is over.
+    Disruption(LineNo),
 }

@@ -29,6 +29,8 @@ pub enum Event {
     Ledger(Posting),
     /// A fact of settlement.
     Settlement(SettlementEvent),
+    /// A fact of a network's configuration.
+    Network(OperatorId, NetworkEvent),
     /// A command was answered; kept with the entity, so that a repetition gets the same answer.
     Answered(Answered),
     /// A message to the partition that owns `to`, number `n` from this partition to that one, from 1.
@@ -82,6 +84,8 @@ pub enum Entity {
     Terminal(TerminalId),
     /// A partition's settlement with an acquirer.
     Settlement(AcquirerId),
+    /// An operator's network.
+    Network(OperatorId),
 }
 
 /// Who gives inventory out.
@@ -217,6 +221,13 @@ pub struct Passenger {
     pub category: u8,
 }
 
+/// What a payment is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tender {
+    /// A bank card.
+    Card(CardOnFile),
+}
+
 /// The card an order is to be paid with: pointers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CardOnFile {
@@ -326,6 +337,10 @@ pub enum LineEnd {
     Disrupted,
     /// The person gave it back after issue.
     Refunded,
+    /// Another ticket was issued in its place.
+    Exchanged,
+    /// Two operators declared that the ticket never was.
+    Voided,
 }
 
 /// What a printer's proof consists of.
@@ -387,10 +402,12 @@ pub enum OrderEvent {
         terminal: TerminalId,
         session: SessionId,
         acquirer: AcquirerId,
+        tender: Tender,
         flow: Flow,
         amount: Money,
         lines: Vec<LineNo>,
         until: Instant,
+        config: Version,
     },
     /// The service's partition has pinned the hold for this payment.
     HoldPinned { payment: PaymentNo, line: LineNo },
@@ -427,8 +444,8 @@ pub enum OrderEvent {
     Reversed { payment: PaymentNo, step: BankStep },
     /// The payment ended without money moved.
     PaymentEnded { payment: PaymentNo, why: PaymentEnd },
-    /// The provider is to confirm the line.
-    ConfirmAsked { line: LineNo },
+    /// The provider is to confirm the line; one that has not by `until` is not waited for.
+    ConfirmAsked { line: LineNo, until: Instant },
     /// The provider has confirmed the line.
     LineConfirmed { line: LineNo },
     /// The terminal is told to print the ticket, before `deadline`, in this session.
@@ -470,6 +487,14 @@ pub enum OrderEvent {
     ReceiptReported { payment: PaymentNo, printed: bool },
     /// The person cancelled the order.
     CancelAsked,
+    /// An issued line is to be exchanged: line `by` is added, and its place is held until `expires` at most.
+    ExchangeAsked { line: LineNo, by: LineNo, new: Box<LinePlaced>, expires: Instant },
+    /// The exchange came to nothing; the ticket stands as before.
+    ExchangeEnded { line: LineNo },
+    /// The provider does not run the service of an issued ticket; until then the person may exchange it.
+    LineDisrupted { line: LineNo, until: Instant },
+    /// The service ran and the ticket was not used.
+    NotShown { line: LineNo },
     /// An answer came for something the order no longer waits for.
     StaleAnswer { payment: PaymentNo, step: BankStep, approved: bool },
     /// The order is set aside for an operator after repeated faults of ours.
@@ -555,6 +580,13 @@ pub enum TerminalEvent {
     Disconnected { at: Instant },
     /// A device reported its state (codes of `docs/codes/devices`).
     DeviceReported { device: u8, state: u8, supply: u8, at: Instant },
+}
+
+/// Facts of a network's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkEvent {
+    /// A level's settings from an instant on.
+    Configured(crate::network::Revision),
 }
 
 /// Whose account it is.

@@ -44,6 +44,8 @@ number!(/// A single-writer part of the engine; the count is fixed when a data d
     PartitionId(u16));
 number!(/// Who runs a network of terminals; part of every key, account, business day and receipt number.
     OperatorId(u16));
+number!(/// A group of terminals that are configured together.
+    GroupId(u32));
 number!(/// A provider of tickets (railway, airline …).
     ProviderId(u16));
 number!(/// An acquirer: one bank link with its own business day.
@@ -84,6 +86,14 @@ impl TerminalId {
 
 impl AcquirerId {
     /// The slot whose partition coordinates the acquirer's batches.
+    #[must_use]
+    pub fn slot(self) -> Slot {
+        TerminalId(u32::from(self.0)).slot()
+    }
+}
+
+impl OperatorId {
+    /// The slot that owns the configuration of the operator's network.
     #[must_use]
     pub fn slot(self) -> Slot {
         TerminalId(u32::from(self.0)).slot()

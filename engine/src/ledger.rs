@@ -141,20 +141,28 @@ pub fn issue_legs(
     ])
 }
 
-/// A refund decided: from the deposit, or, for a ticket that was issued, from what the provider would get.
+/// A refund decided: from the deposit, or, for a ticket that was issued, from what the provider would get and, beyond its
+/// price, from our fee.
 #[must_use]
 pub fn refund_due_legs(
     operator: OperatorId,
-    issued_by: Option<ProviderId>,
+    issued: Option<(ProviderId, Fare)>,
     amount: Money,
 ) -> Vec<Leg> {
-    let from = match issued_by {
-        Some(provider) => AccountKind::ProviderPayable(provider),
-        None => AccountKind::CustomerDeposit,
+    let credit = leg(operator, AccountKind::RefundPayable, Side::Credit, amount);
+    let none = Money::zero(amount.currency());
+    let (from, part, fee) = match issued {
+        Some((provider, fare)) if amount.minor() > fare.price.minor() => {
+            let fee = amount.minus(fare.price).unwrap_or(none);
+            (AccountKind::ProviderPayable(provider), fare.price, fee)
+        }
+        Some((provider, _)) => (AccountKind::ProviderPayable(provider), amount, none),
+        None => (AccountKind::CustomerDeposit, amount, none),
     };
     without_zeros([
-        leg(operator, from, Side::Debit, amount),
-        leg(operator, AccountKind::RefundPayable, Side::Credit, amount),
+        leg(operator, from, Side::Debit, part),
+        leg(operator, AccountKind::FeeRevenue, Side::Debit, fee),
+        credit,
     ])
 }
 

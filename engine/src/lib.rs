@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod limits;
 pub mod message;
 pub mod money;
+pub mod network;
 pub mod numbers;
 pub mod order;
 pub mod partition;

@@ -48,7 +48,23 @@ pub const PRINT_ANSWER_US: i64 = 30_000_000;
 pub const PRINT_TRIES_MAX: u16 = 3;
 /// A print in doubt is resolved within this, or the money goes back, in microseconds.
 pub const PRINT_DOUBT_US: i64 = 300_000_000;
+/// A provider's confirmation of a paid line is waited for this long: a person stands there, in microseconds.
+pub const CONFIRM_US: i64 = 90_000_000;
+/// After departure, a person with a ticket of a service that did not run may choose this long, in microseconds.
+pub const DISRUPTION_CHOICE_US: i64 = 259_200_000_000;
 /// A hold that a failed payment lets go lasts at least this much longer, in microseconds.
 pub const UNPIN_GRACE_US: i64 = 60_000_000;
+/// Revisions of one network's configuration at most.
+pub const NETWORK_REVISIONS_MAX: usize = 10_000;
+/// How long an unpaid booking may be held, from and to, in seconds.
+pub const HOLD_S: (u32, u32) = (60, 2_592_000);
+/// How long before departure booking may end at most, in seconds.
+pub const CLOSE_BEFORE_S_MAX: u32 = 86_400;
+/// How long a person may have for a payment at a terminal, from and to, in seconds.
+pub const PAYMENT_S: (u32, u32) = (60, 600);
+/// How long a screen may wait before it asks whether more time is needed, from and to, in seconds.
+pub const PROMPT_S: (u32, u32) = (15, 240);
+/// Bytes of a language's name at most (BCP 47, RFC 5646 clause 4.4.1).
+pub const LANGUAGE_BYTES_MAX: usize = 35;
 /// Basis points in the whole.
 pub const BASIS_POINTS: u16 = 10_000;

@@ -73,6 +73,10 @@ impl SlotCounters {
                 | OrderEvent::RefundRefused { .. }
                 | OrderEvent::ReceiptReported { .. }
                 | OrderEvent::CancelAsked
+                | OrderEvent::ExchangeAsked { .. }
+                | OrderEvent::ExchangeEnded { .. }
+                | OrderEvent::LineDisrupted { .. }
+                | OrderEvent::NotShown { .. }
                 | OrderEvent::StaleAnswer { .. }
                 | OrderEvent::Parked { .. }
                 | OrderEvent::Unparked
@@ -84,6 +88,7 @@ impl SlotCounters {
             Event::Settlement(_)
             | Event::Inventory(..)
             | Event::Terminal(..)
+            | Event::Network(..)
             | Event::Ledger(_)
             | Event::Answered(_)
             | Event::Sent { .. }
@@ -147,6 +152,7 @@ pub fn slot_of_use(event: &Event) -> Option<Slot> {
         Event::Settlement(_)
         | Event::Inventory(..)
         | Event::Terminal(..)
+        | Event::Network(..)
         | Event::Ledger(_)
         | Event::Answered(_)
         | Event::Sent { .. }

@@ -67,6 +67,12 @@ pub enum Reject {
     Gap,
     /// 32: no such exception is open.
     UnknownException,
+    /// 33: it has to be said why.
+    NeedsReason,
+    /// 34: the time for this has not come.
+    NotYet,
+    /// 35: a setting is out of its range, or not one of this level.
+    BadSetting,
 }
 
 impl Reject {
@@ -104,6 +110,9 @@ impl Reject {
         Self::Broken,
         Self::Gap,
         Self::UnknownException,
+        Self::NeedsReason,
+        Self::NotYet,
+        Self::BadSetting,
     ];
 
     /// The code, for ever.
@@ -151,7 +160,10 @@ impl Reject {
             | Self::OtherCard
             | Self::TooLate
             | Self::Broken
-            | Self::UnknownException => false,
+            | Self::UnknownException
+            | Self::NeedsReason
+            | Self::NotYet
+            | Self::BadSetting => false,
         }
     }
 }
@@ -170,6 +182,6 @@ mod tests {
         }
         assert_eq!(Reject::from_code(0), None);
         assert_eq!(Reject::UnknownException.code(), 32);
-        assert_eq!(Reject::from_code(33), None);
+        assert_eq!(Reject::from_code(36), None);
     }
 }

@@ -243,6 +243,11 @@ impl Settlement {
             | Body::ReportReceipt { .. }
             | Body::CountPrint { .. }
             | Body::RefundLine { .. }
+            | Body::Configure { .. }
+            | Body::ExchangeLine { .. }
+            | Body::VoidLine { .. }
+            | Body::ReportDisruption { .. }
+            | Body::ReportNoShow { .. }
             | Body::Tick { .. }
             | Body::Restarted { .. }
             | Body::Park { .. }

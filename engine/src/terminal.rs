@@ -122,6 +122,11 @@ pub fn decide(
         | Body::ReportReceipt { .. }
         | Body::CountPrint { .. }
         | Body::RefundLine { .. }
+        | Body::Configure { .. }
+        | Body::ExchangeLine { .. }
+        | Body::VoidLine { .. }
+        | Body::ReportDisruption { .. }
+        | Body::ReportNoShow { .. }
         | Body::Tick { .. }
         | Body::Restarted { .. }
         | Body::Park { .. }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use guichet_engine::command::Command;
-use guichet_engine::ids::{CardTag, OrderId, Reference, Slot, TerminalId};
+use guichet_engine::ids::{CardTag, OperatorId, OrderId, Reference, Slot, TerminalId};
+use guichet_engine::network::Effective;
 use guichet_engine::order::Order;
 use guichet_engine::reject::Reject;
 use guichet_engine::time::Instant;
@@ -80,6 +81,9 @@ pub trait Center: Send + Sync {
     fn orders_for_card(&self, routing: Slot, tag: CardTag) -> Later<Vec<Arc<Order>>>;
     /// Orders that wait to be collected at a place.
     fn orders_for_place(&self, place: String) -> Later<Vec<Arc<Order>>>;
+    /// What is configured now for a terminal of an operator's network, or for its booking center.
+    fn configuration(&self, operator: OperatorId, terminal: Option<TerminalId>)
+    -> Later<Effective>;
     /// A terminal.
     fn terminal(&self, id: TerminalId) -> Later<Option<TerminalView>>;
     /// Every terminal.

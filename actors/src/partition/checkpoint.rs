@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use guichet_engine::event::{Entity, Event};
-use guichet_engine::ids::{OrderId, PartitionId, ServiceId, Slot, TerminalId};
+use guichet_engine::ids::{OperatorId, OrderId, PartitionId, ServiceId, Slot, TerminalId};
 use guichet_engine::numbers::slot_of_use;
 use guichet_engine::partition::{Partition, State};
 use guichet_engine::settlement::{DayKey, Settlement};
@@ -46,6 +46,7 @@ struct Changed {
     orders: BTreeSet<OrderId>,
     services: BTreeSet<ServiceId>,
     terminals: BTreeSet<TerminalId>,
+    networks: BTreeSet<OperatorId>,
     counters: BTreeSet<Slot>,
     /// Records folded or decided.
     records: u64,
@@ -64,6 +65,9 @@ impl Changed {
             Event::Terminal(id, _) => {
                 self.terminals.insert(*id);
             }
+            Event::Network(id, _) => {
+                self.networks.insert(*id);
+            }
             Event::Answered(answered) => match answered.entity {
                 Entity::Order(id) => {
                     self.orders.insert(id);
@@ -73,6 +77,9 @@ impl Changed {
                 }
                 Entity::Terminal(id) => {
                     self.terminals.insert(id);
+                }
+                Entity::Network(id) => {
+                    self.networks.insert(id);
                 }
                 // Written whole each time.
                 Entity::Settlement(_) => {}
@@ -384,7 +391,7 @@ fn part_of(state: &State, changed: &Changed, lines_before: &BTreeMap<DayKey, usi
         of.iter().filter_map(|key| Some((*key, all.get(key)?.clone()))).collect()
     }
     // Taken apart without a wildcard: a new part has to be copied here.
-    let State { orders, services, terminals, ledger, settlement, counters, mail } = state;
+    let State { orders, services, terminals, networks, ledger, settlement, counters, mail } = state;
     let Settlement { dates, lines, batches, exceptions, answered } = settlement;
     let new = lines.iter().filter_map(|(day, lines)| {
         let new = lines.get(lines_before.get(day).copied().unwrap_or(0)..)?;
@@ -394,6 +401,7 @@ fn part_of(state: &State, changed: &Changed, lines_before: &BTreeMap<DayKey, usi
         orders: some(orders, &changed.orders),
         services: some(services, &changed.services),
         terminals: some(terminals, &changed.terminals),
+        networks: some(networks, &changed.networks),
         ledger: ledger.clone(),
         settlement: Settlement {
             dates: dates.clone(),

@@ -370,8 +370,16 @@ impl PartitionLoop {
             self.flush()?;
             return Err(Halt::Evolve);
         }
-        let Command { id, at, principal, second, .. } = command;
-        self.pending.entries.push(Entry { command: id, at, principal, second, events });
+        let Command { id, at, principal, second, channel, reason, .. } = command;
+        self.pending.entries.push(Entry {
+            command: id,
+            at,
+            principal,
+            second,
+            channel,
+            reason,
+            events,
+        });
         Ok(())
     }
 

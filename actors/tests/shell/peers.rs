@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use guichet_actors::{CenterHandle, Clock};
 use guichet_engine::command::{
-    BankOutcome, Body, Command, Principal, PrintOutcome, ProviderOutcome, Role,
+    BankOutcome, Body, Channel, Command, Principal, PrintOutcome, ProviderOutcome, Role,
 };
 use guichet_engine::effect::{BankOp, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp};
 use guichet_engine::event::{
@@ -364,7 +364,16 @@ impl TestTerminals {
         let id = CommandId((0x7e << 100) + (u128::from(terminal.0) << 64) + floor.next);
         let principal = Principal { role: Role::Terminal, id: u64::from(terminal.0) };
         let at = center.now();
-        Some(Command { id, fingerprint: [1; 16], at, principal, second: None, body })
+        Some(Command {
+            id,
+            fingerprint: [1; 16],
+            at,
+            principal,
+            second: None,
+            channel: Channel::Internal,
+            reason: 0,
+            body,
+        })
     }
 
     async fn send(&self, command: Command, secrets: Secrets) {

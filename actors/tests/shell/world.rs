@@ -8,7 +8,7 @@ use guichet_actors::{
     CenterHandle, Clock, Config, Engine, FaultInjection, Hosting, Journal, MemoryStore,
     PartitionState, Ports,
 };
-use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
+use guichet_engine::command::{Body, Channel, Command, PlaceOrder, Principal, Role};
 use guichet_engine::event::{
     Authority, CardOnFile, Entity, Fare, Flow, LinePlaced, Needs, Passenger, Product, ProviderKind,
     Run, Seat, ServiceSpec, Unit,
@@ -177,7 +177,16 @@ impl World {
     pub fn command(&self, id: u128, role: Role, who: u64, body: Body) -> Command {
         let principal = Principal { role, id: who };
         let at = self.center.now();
-        Command { id: CommandId(id), fingerprint: [7; 16], at, principal, second: None, body }
+        Command {
+            id: CommandId(id),
+            fingerprint: [7; 16],
+            at,
+            principal,
+            second: None,
+            channel: Channel::Internal,
+            reason: 0,
+            body,
+        }
     }
 
     pub async fn submit(
@@ -285,7 +294,9 @@ impl World {
         let (order, terminal) = (order_id(n), TERMINAL);
         let flow = self.bank.flow(ACQUIRER);
         debug_assert_eq!(flow, Flow::TwoStep);
-        let body = Body::StartPayment { order, terminal, session, card: card(n), flow, until };
+        let config = Version(1);
+        let card = card(n);
+        let body = Body::StartPayment { order, terminal, session, card, flow, until, config };
         let id = 0x5_0000 + u128::from(self.session);
         let command = self.command(id, Role::Terminal, u64::from(TERMINAL.0), body);
         let swipe = SealedSwipe { terminal: TERMINAL.0, session: session.0, bytes: vec![1; 40] };

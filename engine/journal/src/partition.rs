@@ -190,7 +190,9 @@ mod tests {
         };
         let command = guichet_engine::ids::CommandId(u128::from(n));
         let at = guichet_engine::time::Instant(7);
-        Batch { entries: vec![Entry { command, at, principal, second: None, events: vec![event] }] }
+        let (second, channel, reason) = (None, guichet_engine::command::Channel::Internal, 0);
+        let events = vec![event];
+        Batch { entries: vec![Entry { command, at, principal, second, channel, reason, events }] }
     }
 
     #[test]

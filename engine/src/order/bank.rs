@@ -10,7 +10,7 @@ use crate::event::{
 };
 use crate::ids::{AcquirerId, AuthCode, PaymentNo, RefundNo, ResponseCode, Rrn, Stan};
 use crate::ledger;
-use crate::limits::PIN_TRIES_MAX;
+use crate::limits::{CONFIRM_US, PIN_TRIES_MAX};
 use crate::message::Message;
 use crate::money::Money;
 use crate::reject::Reject;
@@ -107,7 +107,7 @@ fn completed(desk: &mut Desk, payment: PaymentNo, auth: AuthCode, bank_date: Opt
     book(desk, payment, PostingKind::Post, Some(date));
     let lines = desk.order.payment(payment).map(|p| p.lines.clone()).unwrap_or_default();
     for line in lines {
-        desk.push(OrderEvent::ConfirmAsked { line });
+        desk.push(OrderEvent::ConfirmAsked { line, until: desk.at.plus_us(CONFIRM_US) });
         let Some(state) = desk.order.line(line) else { continue };
         let product = &state.placed.product;
         if product.authority == Authority::Allotted

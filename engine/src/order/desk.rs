@@ -139,9 +139,12 @@ impl Desk {
         }
     }
 
-    /// A line could not be held: its neighbours are given up too, if any line of the order asked to keep together.
-    pub fn give_up_neighbours(&mut self) {
-        if !self.order.lines.iter().any(|l| l.placed.needs.together) {
+    /// A line could not be held: its neighbours are given up too, if any line of the order asked to keep together. An
+    /// exchange is nobody's neighbour.
+    pub fn give_up_neighbours(&mut self, failed: LineNo) {
+        if self.order.is_exchange(failed)
+            || !self.order.lines.iter().any(|l| l.placed.needs.together)
+        {
             return;
         }
         let paying = self.order.running_payment().map(|(_, p)| p.lines.clone()).unwrap_or_default();
@@ -149,7 +152,9 @@ impl Desk {
             .order
             .numbered_lines()
             .filter(|(no, line)| {
-                matches!(line.phase, LinePhase::Asking | LinePhase::Held(_)) && !paying.contains(no)
+                matches!(line.phase, LinePhase::Asking | LinePhase::Held(_))
+                    && !paying.contains(no)
+                    && !self.order.is_exchange(*no)
             })
             .map(|(no, _)| no)
             .collect();
@@ -174,22 +179,11 @@ impl Desk {
                 | PaymentPhase::Reversing { .. }
                 | PaymentPhase::Ended { .. } => None,
             };
-            let issued_by = self.order.line(line).and_then(|l| match l.phase {
-                LinePhase::Issued { .. } => Some(l.placed.product.provider),
-                LinePhase::Asking
-                | LinePhase::Held(_)
-                | LinePhase::Pinned(_)
-                | LinePhase::Confirming(_)
-                | LinePhase::Confirmed(_)
-                | LinePhase::Issuing { .. }
-                | LinePhase::PrintInDoubt { .. }
-                | LinePhase::NotPrinted { .. }
-                | LinePhase::Releasing { .. }
-                | LinePhase::Ended { .. } => None,
-            });
+            let issued = self.order.line(line).filter(|l| l.phase.ticket().is_some());
+            let issued = issued.map(|l| (l.placed.product.provider, l.placed.fare));
             let refund = RefundNo(u8::try_from(self.order.refunds.len()).unwrap_or(u8::MAX));
             let numbers = self.numbers(None);
-            let legs = ledger::refund_due_legs(self.order.placed.operator, issued_by, amount);
+            let legs = ledger::refund_due_legs(self.order.placed.operator, issued, amount);
             self.push(OrderEvent::RefundAsked {
                 refund,
                 payment,
@@ -237,16 +231,22 @@ impl Desk {
         let Some(line) = self.order.line(no) else { return };
         let live = line.placed.product.authority == Authority::Live;
         let (provider, service) = (line.provider, line.service);
+        if !live && provider == Grip::Holding && line.phase.is_sold() {
+            // It was silent while its confirmation was due, and is told what was sold meanwhile.
+            self.ask_provider(no, ProviderStep::Confirm);
+            return;
+        }
         match &line.phase {
             LinePhase::Held(_) => {
                 if let Grip::Refused(code) = provider
                     && self.order.running_payment().is_none()
                 {
                     self.release(no, refusal(code));
-                    self.give_up_neighbours();
+                    self.give_up_neighbours(no);
                 }
             }
-            LinePhase::Confirming(_) => match (provider, service) {
+            LinePhase::Exchanging { .. } => super::after_sale::advance_exchange(self, no),
+            LinePhase::Confirming { .. } => match (provider, service) {
                 (Grip::Refused(code), _) => self.fail(no, refusal(code)),
                 (Grip::Gone, _) | (_, Grip::Gone | Grip::Refused(_)) => {
                     self.fail(no, LineEnd::ProviderRefused);
@@ -276,6 +276,8 @@ impl Desk {
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Ended { .. } => {}
         }
     }
@@ -298,11 +300,14 @@ impl Desk {
                     | LinePhase::NotPrinted { .. },
                 ) => busy = true,
                 Some(LinePhase::Confirmed(_)) => next = next.or(Some(line)),
-                Some(LinePhase::Confirming(_) | LinePhase::Pinned(_)) => open = true,
+                Some(LinePhase::Confirming { .. } | LinePhase::Pinned(_)) => open = true,
                 Some(
                     LinePhase::Asking
                     | LinePhase::Held(_)
                     | LinePhase::Issued { .. }
+                    | LinePhase::Exchanging { .. }
+                    | LinePhase::Disrupted { .. }
+                    | LinePhase::NoShow { .. }
                     | LinePhase::Releasing { .. }
                     | LinePhase::Ended { .. },
                 )
@@ -339,7 +344,10 @@ impl Desk {
     fn is_over(&self) -> bool {
         !self.order.is_waiting()
             && self.order.lines.iter().all(|line| {
-                matches!(line.phase, LinePhase::Issued { .. } | LinePhase::Ended { .. })
+                matches!(
+                    line.phase,
+                    LinePhase::Issued { .. } | LinePhase::NoShow { .. } | LinePhase::Ended { .. }
+                )
             })
             && self.order.payments.iter().all(|payment| match payment.phase {
                 PaymentPhase::Completed { .. } => payment.receipt_number.is_some(),

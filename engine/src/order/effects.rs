@@ -5,7 +5,7 @@ use crate::command::{ProviderStep, Timer};
 use crate::effect::{
     BankIntent, BankOp, Intent, IssueTicket, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp,
 };
-use crate::event::{Authority, BankStep, Entity, LineEnd, OrderEvent, Seat};
+use crate::event::{Authority, BankStep, Entity, OrderEvent, Seat};
 use crate::ids::{HoldId, LineNo, PaymentNo, RefundNo, TerminalId, TicketNumber};
 use crate::limits::{BANK_ANSWER_US, PIN_TRIES_MAX, PRINT_ANSWER_US};
 use crate::time::Instant;
@@ -39,7 +39,9 @@ pub fn outstanding(order: &Order) -> Vec<Intent> {
             out.provider(no, op);
         }
         match &line.phase {
-            LinePhase::Asking => out.schedule(Timer::HoldExpiry, order.placed.expires),
+            LinePhase::Asking => out.schedule(Timer::HoldExpiry, line.expires),
+            LinePhase::Confirming { until, .. } => out.schedule(Timer::Confirm(no), *until),
+            LinePhase::Disrupted { until, .. } => out.schedule(Timer::Disruption(no), *until),
             LinePhase::Held(place) if line.placed.product.authority == Authority::Live => {
                 out.schedule(Timer::HoldExpiry, place.until);
             }
@@ -53,10 +55,11 @@ pub fn outstanding(order: &Order) -> Vec<Intent> {
             }
             LinePhase::Held(_)
             | LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
             | LinePhase::Confirmed(_)
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Releasing { .. }
             | LinePhase::Ended { .. } => {}
         }
@@ -130,7 +133,7 @@ impl Intents<'_> {
                     run: product.run,
                     class: product.class,
                     needs: line.placed.needs,
-                    until: place.map_or(self.order.placed.expires, |p| p.until),
+                    until: place.map_or(line.expires, |p| p.until),
                 }
             }
             ProviderStep::Confirm => ProviderOp::Confirm { booking },
@@ -185,12 +188,15 @@ impl Intents<'_> {
             LinePhase::Asking
             | LinePhase::Held(_)
             | LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::Issuing { .. }
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
-            | LinePhase::Issued { .. } => false,
+            | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. } => false,
         });
         if empty {
             self.withdraw_booking();
@@ -214,6 +220,15 @@ impl Intents<'_> {
     fn of_line(&mut self, event: &OrderEvent) {
         match event {
             OrderEvent::Placed(placed) => self.schedule(Timer::HoldExpiry, placed.expires),
+            OrderEvent::ExchangeAsked { expires, .. } => {
+                self.schedule(Timer::HoldExpiry, *expires);
+            }
+            OrderEvent::ConfirmAsked { line, until } => {
+                self.schedule(Timer::Confirm(*line), *until);
+            }
+            OrderEvent::LineDisrupted { line, until } => {
+                self.schedule(Timer::Disruption(*line), *until);
+            }
             OrderEvent::ProviderAsked { line, attempt: _, op } => self.provider(*line, *op),
             OrderEvent::LineHeld { line, attempt: _, unit: _, seat: _, until } => {
                 let live = self
@@ -285,9 +300,10 @@ impl Intents<'_> {
                 }
             }
             OrderEvent::PaymentEnded { payment, why } => self.payment_ended(*payment, *why),
-            OrderEvent::RefundAsked { refund, payment, line, amount, why, .. } => {
+            OrderEvent::RefundAsked { refund, payment, line, amount, .. } => {
                 self.refund(*refund);
-                if *why != LineEnd::Refunded
+                // Nobody waits at a terminal for the money of a ticket that came out.
+                if self.order.line(*line).is_some_and(|l| l.phase.ticket().is_none())
                     && let Some(state) = self.order.payment(*payment)
                 {
                     let op = TerminalOp::ShowLineRefunded {
@@ -448,6 +464,10 @@ impl Intents<'_> {
             | OrderEvent::ReceiptTold { .. }
             | OrderEvent::ReceiptReported { .. }
             | OrderEvent::CancelAsked
+            | OrderEvent::ExchangeAsked { .. }
+            | OrderEvent::ExchangeEnded { .. }
+            | OrderEvent::LineDisrupted { .. }
+            | OrderEvent::NotShown { .. }
             | OrderEvent::StaleAnswer { .. }
             | OrderEvent::Parked { .. } => {}
         }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::state::{Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};
 use crate::command::ProviderStep;
-use crate::event::{Answered, Authority, BankStep, OrderEvent, Placed};
-use crate::ids::{Attempt, LineNo, OrderId, PaymentNo, RefundNo};
+use crate::event::{Answered, Authority, BankStep, LinePlaced, OrderEvent, Placed, PrintProof};
+use crate::ids::{Attempt, LineNo, OrderId, PaymentNo, RefundNo, TerminalId, TicketNumber};
 use crate::limits::ORDER_COMMANDS_REMEMBERED;
+use crate::time::Instant;
 
 impl Grip {
     /// Whether an answer is awaited.
@@ -35,13 +36,93 @@ impl LinePhase {
         match self {
             Self::Held(place)
             | Self::Pinned(place)
-            | Self::Confirming(place)
+            | Self::Confirming { place, .. }
             | Self::Confirmed(place)
             | Self::Issuing { place, .. }
             | Self::PrintInDoubt { place, .. }
             | Self::NotPrinted { place, .. }
-            | Self::Issued { place, .. } => Some(place),
+            | Self::Issued { place, .. }
+            | Self::Exchanging { place, .. }
+            | Self::Disrupted { place, .. }
+            | Self::NoShow { place, .. } => Some(place),
             Self::Asking | Self::Releasing { .. } | Self::Ended { .. } => None,
+        }
+    }
+    /// Whether its place is sold for good: paid, and confirmed by whoever gives it out.
+    #[must_use]
+    pub const fn is_sold(&self) -> bool {
+        match self {
+            Self::Confirmed(_)
+            | Self::Issuing { .. }
+            | Self::PrintInDoubt { .. }
+            | Self::NotPrinted { .. }
+            | Self::Issued { .. }
+            | Self::Exchanging { .. }
+            | Self::Disrupted { .. }
+            | Self::NoShow { .. } => true,
+            Self::Asking
+            | Self::Held(_)
+            | Self::Pinned(_)
+            | Self::Confirming { .. }
+            | Self::Releasing { .. }
+            | Self::Ended { .. } => false,
+        }
+    }
+    /// The ticket that the person has, while they have one.
+    #[must_use]
+    pub const fn ticket(&self) -> Option<TicketNumber> {
+        match self {
+            Self::Issued { ticket, .. }
+            | Self::Exchanging { ticket, .. }
+            | Self::Disrupted { ticket, .. }
+            | Self::NoShow { ticket, .. } => Some(*ticket),
+            Self::Asking
+            | Self::Held(_)
+            | Self::Pinned(_)
+            | Self::Confirming { .. }
+            | Self::Confirmed(_)
+            | Self::Issuing { .. }
+            | Self::PrintInDoubt { .. }
+            | Self::NotPrinted { .. }
+            | Self::Releasing { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
+    /// The terminal that issued it.
+    #[must_use]
+    pub const fn issued_by(&self) -> Option<TerminalId> {
+        match self {
+            Self::Issued { terminal, .. }
+            | Self::Exchanging { terminal, .. }
+            | Self::Disrupted { terminal, .. }
+            | Self::NoShow { terminal, .. } => Some(*terminal),
+            Self::Asking
+            | Self::Held(_)
+            | Self::Pinned(_)
+            | Self::Confirming { .. }
+            | Self::Confirmed(_)
+            | Self::Issuing { .. }
+            | Self::PrintInDoubt { .. }
+            | Self::NotPrinted { .. }
+            | Self::Releasing { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
+}
+
+impl Line {
+    fn new(placed: LinePlaced, expires: Instant) -> Self {
+        Self {
+            placed,
+            expires,
+            attempt: Attempt(0),
+            booking: None,
+            phase: LinePhase::Asking,
+            prints: 0,
+            service: Grip::Nothing,
+            provider: Grip::Nothing,
+            spoiled: Vec::new(),
+            taken: None,
         }
     }
 }
@@ -65,20 +146,13 @@ impl Order {
     /// An order as it was placed.
     #[must_use]
     pub fn open(id: OrderId, placed: Box<Placed>) -> Self {
-        let line = |placed: &crate::event::LinePlaced| Line {
-            placed: placed.clone(),
-            attempt: Attempt(0),
-            booking: None,
-            phase: LinePhase::Asking,
-            prints: 0,
-            service: Grip::Nothing,
-            provider: Grip::Nothing,
-            spoiled: Vec::new(),
-            taken: None,
-        };
         Self {
             id,
-            lines: placed.lines.iter().map(line).collect(),
+            lines: placed
+                .lines
+                .iter()
+                .map(|line| Line::new(line.clone(), placed.expires))
+                .collect(),
             placed,
             payments: Vec::new(),
             refunds: Vec::new(),
@@ -124,6 +198,11 @@ impl Order {
             matches!(payment.phase, PaymentPhase::Completed { .. }) && payment.lines.contains(&line)
         })
     }
+    /// Whether a line is to take the place of a ticket.
+    #[must_use]
+    pub fn is_exchange(&self, line: LineNo) -> bool {
+        self.lines.iter().any(|l| matches!(l.phase, LinePhase::Exchanging { by, .. } if by == line))
+    }
     /// Whether it can be collected at a terminal: something is held, nothing is still being asked for.
     #[must_use]
     pub fn is_collectable(&self) -> bool {
@@ -140,7 +219,7 @@ impl Order {
                 line.provider.is_asked()
                     || line.service.is_asked()
                     || match line.phase {
-                        LinePhase::Confirming(_)
+                        LinePhase::Confirming { .. }
                         | LinePhase::Confirmed(_)
                         | LinePhase::Issuing { .. }
                         | LinePhase::PrintInDoubt { .. }
@@ -150,6 +229,9 @@ impl Order {
                         | LinePhase::Held(_)
                         | LinePhase::Pinned(_)
                         | LinePhase::Issued { .. }
+                        | LinePhase::Exchanging { .. }
+                        | LinePhase::Disrupted { .. }
+                        | LinePhase::NoShow { .. }
                         | LinePhase::Ended { .. } => false,
                     }
             })
@@ -183,7 +265,11 @@ impl Order {
     /// Takes an event in.
     pub fn evolve(&mut self, event: &OrderEvent) {
         self.version = self.version.saturating_add(1);
-        if !self.evolve_line(event) && !self.evolve_payment(event) && !self.evolve_ticket(event) {
+        if !self.evolve_line(event)
+            && !self.evolve_payment(event)
+            && !self.evolve_ticket(event)
+            && !self.evolve_after_sale(event)
+        {
             self.evolve_whole(event);
         }
     }
@@ -225,6 +311,8 @@ impl Order {
                 self.change(*line, |l| {
                     l.provider = match op {
                         ProviderStep::Hold => Grip::Refused(*code),
+                        // What was sold while it was silent is not asked about for ever.
+                        ProviderStep::Confirm if l.phase.is_sold() => Grip::Refused(*code),
                         ProviderStep::Confirm => Grip::Holding,
                         ProviderStep::Release | ProviderStep::Refund => Grip::Gone,
                     };
@@ -251,9 +339,9 @@ impl Order {
                     l.phase = LinePhase::Ended { why };
                 }
             }),
-            OrderEvent::ConfirmAsked { line } => self.change(*line, |l| {
+            OrderEvent::ConfirmAsked { line, until } => self.change(*line, |l| {
                 if let Some(place) = l.phase.place().cloned() {
-                    l.phase = LinePhase::Confirming(place);
+                    l.phase = LinePhase::Confirming { place, until: *until };
                 }
                 if l.service == Grip::Holding {
                     l.service = Grip::Asked(ProviderStep::Confirm);
@@ -277,14 +365,17 @@ impl Order {
                 terminal,
                 session,
                 acquirer,
+                tender,
                 flow,
                 amount,
                 lines,
                 until,
+                config,
             } => self.payments.push(Payment {
                 terminal: *terminal,
                 session: *session,
                 acquirer: *acquirer,
+                tender: *tender,
                 flow: *flow,
                 amount: *amount,
                 lines: lines.clone(),
@@ -296,6 +387,7 @@ impl Order {
                 phase: PaymentPhase::Pinning { missing: lines.clone(), until: *until },
                 receipt_number: None,
                 receipt: None,
+                config: *config,
             }),
             OrderEvent::HoldPinned { payment, line } => {
                 self.pay(*payment, |p| {
@@ -463,6 +555,73 @@ impl Order {
         true
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
+    fn evolve_after_sale(&mut self, event: &OrderEvent) -> bool {
+        match event {
+            OrderEvent::ExchangeAsked { line, by, new, expires } => {
+                self.closed = false;
+                self.lines.push(Line::new((**new).clone(), *expires));
+                self.change_ticket(*line, |place, ticket, terminal, proof, until| {
+                    LinePhase::Exchanging { place, ticket, terminal, proof, by: *by, until }
+                });
+            }
+            OrderEvent::ExchangeEnded { line } => {
+                self.change_ticket(*line, |place, ticket, terminal, proof, until| match until {
+                    Some(until) => LinePhase::Disrupted { place, ticket, terminal, proof, until },
+                    None => LinePhase::Issued { place, ticket, terminal, proof },
+                });
+            }
+            OrderEvent::LineDisrupted { line, until } => {
+                self.closed = false;
+                let until = *until;
+                let by = self.line(*line).and_then(|l| match l.phase {
+                    LinePhase::Exchanging { by, .. } => Some(by),
+                    _ => None,
+                });
+                self.change_ticket(*line, |place, ticket, terminal, proof, _| match by {
+                    Some(by) => {
+                        let until = Some(until);
+                        LinePhase::Exchanging { place, ticket, terminal, proof, by, until }
+                    }
+                    None => LinePhase::Disrupted { place, ticket, terminal, proof, until },
+                });
+            }
+            OrderEvent::NotShown { line } => {
+                self.change_ticket(*line, |place, ticket, terminal, proof, _| LinePhase::NoShow {
+                    place,
+                    ticket,
+                    terminal,
+                    proof,
+                });
+            }
+            _other => return false,
+        }
+        true
+    }
+
+    /// Changes the phase of a line that the person has a ticket for; the last argument is until when a disrupted one may
+    /// be chosen about.
+    fn change_ticket(
+        &mut self,
+        line: LineNo,
+        to: impl FnOnce(HeldPlace, TicketNumber, TerminalId, PrintProof, Option<Instant>) -> LinePhase,
+    ) {
+        self.change(line, |l| {
+            let until = match l.phase {
+                LinePhase::Exchanging { until, .. } => until,
+                LinePhase::Disrupted { until, .. } => Some(until),
+                _ => None,
+            };
+            if let LinePhase::Issued { place, ticket, terminal, proof }
+            | LinePhase::Exchanging { place, ticket, terminal, proof, .. }
+            | LinePhase::Disrupted { place, ticket, terminal, proof, .. }
+            | LinePhase::NoShow { place, ticket, terminal, proof } = &l.phase
+            {
+                l.phase = to(place.clone(), *ticket, *terminal, *proof, until);
+            }
+        });
+    }
+
     /// What concerns the order as a whole. The list names every other fact too, so that a new one breaks the build.
     fn evolve_whole(&mut self, event: &OrderEvent) {
         match event {
@@ -505,7 +664,11 @@ impl Order {
             | OrderEvent::Refunded { .. }
             | OrderEvent::RefundRefused { .. }
             | OrderEvent::ReceiptTold { .. }
-            | OrderEvent::ReceiptReported { .. } => {}
+            | OrderEvent::ReceiptReported { .. }
+            | OrderEvent::ExchangeAsked { .. }
+            | OrderEvent::ExchangeEnded { .. }
+            | OrderEvent::LineDisrupted { .. }
+            | OrderEvent::NotShown { .. } => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tickets and receipts: issue on proof of print, doubts with a deadline, refunds.
+//! Tickets and receipts: issue on proof of print, doubts with a deadline.
 
 use super::desk::Desk;
 use super::state::{LinePhase, PaymentPhase};
@@ -6,10 +6,7 @@ use crate::command::{Body, Principal, PrintOutcome};
 use crate::event::{Fare, LineEnd, OrderEvent, PostingKey, PostingKind, PrintFault, PrintProof};
 use crate::ids::{Attempt, LineNo, SessionId, TerminalId, TicketNumber};
 use crate::ledger;
-use crate::limits::{
-    BASIS_POINTS, PRINT_ANSWER_US, PRINT_DEADLINE_US, PRINT_DOUBT_US, PRINT_TRIES_MAX,
-};
-use crate::money::Money;
+use crate::limits::{PRINT_ANSWER_US, PRINT_DEADLINE_US, PRINT_DOUBT_US, PRINT_TRIES_MAX};
 use crate::reject::Reject;
 use crate::time::Instant;
 
@@ -36,10 +33,13 @@ fn open_print(desk: &Desk, line: LineNo) -> Option<OpenPrint> {
         LinePhase::Asking
         | LinePhase::Held(_)
         | LinePhase::Pinned(_)
-        | LinePhase::Confirming(_)
+        | LinePhase::Confirming { .. }
         | LinePhase::Confirmed(_)
         | LinePhase::NotPrinted { .. }
         | LinePhase::Issued { .. }
+        | LinePhase::Exchanging { .. }
+        | LinePhase::Disrupted { .. }
+        | LinePhase::NoShow { .. }
         | LinePhase::Releasing { .. }
         | LinePhase::Ended { .. } => None,
     }
@@ -89,14 +89,17 @@ fn repeated(
 ) -> Result<(), Reject> {
     let line = desk.order.line(line).ok_or(Reject::Stale)?;
     let known = match &line.phase {
-        LinePhase::Issued { .. } => matches!(outcome, PrintOutcome::Printed(_)),
+        LinePhase::Issued { .. }
+        | LinePhase::Exchanging { .. }
+        | LinePhase::Disrupted { .. }
+        | LinePhase::NoShow { .. } => matches!(outcome, PrintOutcome::Printed(_)),
         LinePhase::NotPrinted { .. } | LinePhase::Releasing { .. } | LinePhase::Ended { .. } => {
             matches!(outcome, PrintOutcome::NotPrinted(_))
         }
         LinePhase::Asking
         | LinePhase::Held(_)
         | LinePhase::Pinned(_)
-        | LinePhase::Confirming(_)
+        | LinePhase::Confirming { .. }
         | LinePhase::Confirmed(_)
         | LinePhase::Issuing { .. }
         | LinePhase::PrintInDoubt { .. } => false,
@@ -200,7 +203,7 @@ pub(crate) fn count_print(
 /// A terminal says whether the person took the ticket; one that the machine took back is issued all the same.
 ///
 /// # Errors
-/// `Stale` when the line is not issued, `Forbidden` for another terminal's.
+/// `Stale` when the line has no ticket, `Forbidden` for another terminal's.
 pub(crate) fn report_taken(
     desk: &mut Desk,
     who: Principal,
@@ -208,7 +211,7 @@ pub(crate) fn report_taken(
     taken: bool,
 ) -> Result<(), Reject> {
     let state = desk.order.line(line).ok_or(Reject::Stale)?;
-    let LinePhase::Issued { terminal, .. } = state.phase else { return Err(Reject::Stale) };
+    let Some(terminal) = state.phase.issued_by() else { return Err(Reject::Stale) };
     if !crate::authority::speaks_for(who, terminal) {
         return Err(Reject::Forbidden);
     }
@@ -239,59 +242,4 @@ pub(crate) fn report_receipt(
         desk.push(OrderEvent::ReceiptReported { payment, printed });
     }
     Ok(())
-}
-
-/// Gives an issued ticket back before departure, for its price less what the frozen rule keeps.
-///
-/// # Errors
-/// `WrongPhase` when the line is not issued, `TooLate` after departure.
-pub(crate) fn refund_line(desk: &mut Desk, line: LineNo) -> Result<(), Reject> {
-    let state = desk.order.line(line).ok_or(Reject::WrongPhase)?;
-    let LinePhase::Issued { ticket, .. } = state.phase else { return Err(Reject::WrongPhase) };
-    if state.placed.product.departs <= desk.at {
-        return Err(Reject::TooLate);
-    }
-    let amount = refundable(&state.placed.fare).ok_or(Reject::BadAmount)?;
-    let print = Attempt(state.prints);
-    desk.push(OrderEvent::TicketSpoiled { line, print, ticket });
-    desk.refund(line, amount, LineEnd::Refunded);
-    desk.advance();
-    Ok(())
-}
-
-/// The price less `refund_fee_bp` of it; the part kept is rounded half up to a minor unit.
-fn refundable(fare: &Fare) -> Option<Money> {
-    let whole = i64::from(BASIS_POINTS);
-    let kept = fare
-        .price
-        .minor()
-        .checked_mul(i64::from(fare.refund_fee_bp))?
-        .checked_add(whole.div_euclid(2))?
-        .div_euclid(whole);
-    fare.price.minus(Money::new(kept, fare.price.currency()).ok()?).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ids::Version;
-    use crate::money::Currency;
-
-    #[test]
-    fn what_a_refund_keeps_is_rounded_half_up() {
-        for (price, bp, back) in [
-            (10_000, 0, 10_000),
-            (10_000, 500, 9_500),
-            (10_000, 10_000, 0),
-            (1, 5_000, 0),
-            (1, 4_999, 1),
-            (333, 1_000, 300),
-            (0, 500, 0),
-        ] {
-            let price = Money::new(price, Currency::CNY).expect("small");
-            let fee = Money::zero(Currency::CNY);
-            let fare = Fare { price, fee, tariff: Version(1), refund_fee_bp: bp };
-            assert_eq!(refundable(&fare).map(Money::minor), Some(back), "{price} {bp}");
-        }
-    }
 }

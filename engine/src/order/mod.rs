@@ -5,6 +5,7 @@
 
 #![deny(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm)]
 
+mod after_sale;
 mod bank;
 mod desk;
 mod effects;
@@ -14,16 +15,18 @@ mod paying;
 mod placing;
 mod state;
 
+pub(crate) use after_sale::{
+    exchange_line, refund_line, report_disruption, report_no_show, tick_disruption, void_line,
+};
 pub(crate) use bank::{OWNER_BANK, bank_answered, sent_under, unmatched};
 pub(crate) use desk::{Desk, Out};
 pub use effects::{intents, outstanding};
 pub(crate) use issuing::{
-    count_print, refund_line, report_print, report_receipt, report_taken, tick_print,
-    tick_print_doubt,
+    count_print, report_print, report_receipt, report_taken, tick_print, tick_print_doubt,
 };
 pub(crate) use paying::{abandon, enter_pin, pinned, restarted, start_payment, tick_payment};
 pub(crate) use placing::{
     cancel, confirmed, held, hold_expired, hold_refused, place, provider_answered, released,
-    tick_holds,
+    tick_confirm, tick_holds,
 };
 pub use state::{Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};

@@ -5,7 +5,7 @@ use super::state::{LinePhase, PaymentPhase};
 use crate::command::{Abandon, Body, Principal};
 use crate::event::{
     Authority, BankNumbers, BankStep, Flow, LineEnd, OrderEvent, PaymentEnd, PostingKey,
-    PostingKind,
+    PostingKind, Tender,
 };
 use crate::ids::{HoldId, LineNo, PaymentNo};
 use crate::ledger;
@@ -25,7 +25,7 @@ use crate::reject::Reject;
 /// `OtherCard`, `PaymentRunning`, `WrongPhase`, `NothingToPay`, `HoldEnding`, `TooLate`, `TooManyPayments`,
 /// `BadAmount`, `BadBusinessDate` while the acquirer's business has not begun.
 pub(crate) fn start_payment(desk: &mut Desk, body: &Body) -> Result<(), Reject> {
-    let Body::StartPayment { order: _, terminal, session, card, flow, until } = body else {
+    let Body::StartPayment { order: _, terminal, session, card, flow, until, config } = body else {
         return Err(Reject::Broken);
     };
     if card.tag != desk.order.placed.card.tag {
@@ -51,10 +51,12 @@ pub(crate) fn start_payment(desk: &mut Desk, body: &Body) -> Result<(), Reject> 
         terminal: *terminal,
         session: *session,
         acquirer: desk.order.placed.card.acquirer,
+        tender: Tender::Card(desk.order.placed.card),
         flow: *flow,
         amount,
         lines: lines.clone(),
         until: *until,
+        config: *config,
     });
     for line in lines {
         let Some(product) = desk.order.line(line).map(|l| &l.placed.product) else { continue };
@@ -86,12 +88,15 @@ fn payable(desk: &Desk) -> Result<(Vec<LineNo>, Money), Reject> {
                 lines.push(no);
             }
             LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::Issuing { .. }
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Releasing { .. }
             | LinePhase::Ended { .. } => {}
         }
@@ -341,11 +346,14 @@ pub(crate) fn restarted(desk: &mut Desk) {
             LinePhase::Asking
             | LinePhase::Held(_)
             | LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Releasing { .. }
             | LinePhase::Ended { .. } => None,
         })

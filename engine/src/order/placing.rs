@@ -2,7 +2,7 @@
 
 use super::desk::{Desk, refusal};
 use super::state::{Grip, LinePhase, Order};
-use crate::command::{Body, PlaceOrder, ProviderOutcome, ProviderStep};
+use crate::command::{Body, NewLine, PlaceOrder, ProviderOutcome, ProviderStep};
 use crate::event::{
     Authority, ExceptionKind, LineEnd, LinePlaced, OrderEvent, PaymentEnd, Placed, Product, Seat,
     ServiceSpec,
@@ -14,7 +14,7 @@ use crate::limits::{
     TEXT_BYTES_MAX,
 };
 use crate::message::{HoldRequest, Message};
-use crate::money::Money;
+use crate::money::{Currency, Money, MoneyError};
 use crate::order::paying::end_payment;
 use crate::reject::Reject;
 use crate::time::Instant;
@@ -45,17 +45,22 @@ pub(crate) fn place(
     let order = Order::open(request.order, placed.clone());
     let mut desk = Desk::new(order, at, counters, None);
     desk.push(OrderEvent::Placed(placed));
-    for (no, (line, spec)) in (0u8..).map(LineNo).zip(&request.lines) {
-        desk.push(OrderEvent::HoldAsked { line: no, attempt: Attempt(1) });
-        match line.product.authority {
-            Authority::Live => desk.ask_provider(no, ProviderStep::Hold),
-            Authority::Allotted => {
-                let hold = desk.hold_id(no);
-                desk.send(no, hold_message(hold, line, request.expires, spec.as_ref()));
-            }
-        }
+    for (no, line) in (0u8..).map(LineNo).zip(&request.lines) {
+        ask_hold(&mut desk, no, line, request.expires);
     }
     Ok(desk)
+}
+
+/// Asks for a line's place: the provider (live) or the service's partition (allotted).
+pub(super) fn ask_hold(desk: &mut Desk, no: LineNo, (line, spec): &NewLine, expires: Instant) {
+    desk.push(OrderEvent::HoldAsked { line: no, attempt: Attempt(1) });
+    match line.product.authority {
+        Authority::Live => desk.ask_provider(no, ProviderStep::Hold),
+        Authority::Allotted => {
+            let hold = desk.hold_id(no);
+            desk.send(no, hold_message(hold, line, expires, spec.as_ref()));
+        }
+    }
 }
 
 fn hold_message(
@@ -89,26 +94,41 @@ fn validate(request: &PlaceOrder, at: Instant) -> Result<(), Reject> {
     }
     text(&request.pickup)?;
     let mut total = Money::zero(request.currency);
-    for (line, spec) in &request.lines {
-        if usize::from(line.passenger.0) >= passengers {
+    for line in &request.lines {
+        if usize::from(line.0.passenger.0) >= passengers {
             return Err(Reject::BadPassengers);
         }
-        validate_product(&line.product, at)?;
-        let fare = &line.fare;
-        if fare.price.minor() < 0 || fare.fee.minor() < 0 || fare.refund_fee_bp > BASIS_POINTS {
-            return Err(Reject::BadAmount);
-        }
-        for part in [fare.price, fare.fee] {
-            total = total.plus(part).map_err(|error| match error {
-                crate::money::MoneyError::CurrencyDiffers => Reject::CurrencyDiffers,
-                crate::money::MoneyError::TooLarge => Reject::BadAmount,
-            })?;
-        }
-        if let Some(spec) = spec {
-            validate_spec(spec, &line.product)?;
-        }
+        total = total.plus(validate_line(line, request.currency, at)?).map_err(bad_money)?;
     }
     Ok(())
+}
+
+/// What a new line costs.
+pub(super) fn validate_line(
+    (line, spec): &NewLine,
+    currency: Currency,
+    at: Instant,
+) -> Result<Money, Reject> {
+    validate_product(&line.product, at)?;
+    let fare = &line.fare;
+    if fare.price.minor() < 0 || fare.fee.minor() < 0 || fare.refund_fee_bp > BASIS_POINTS {
+        return Err(Reject::BadAmount);
+    }
+    let mut total = Money::zero(currency);
+    for part in [fare.price, fare.fee] {
+        total = total.plus(part).map_err(bad_money)?;
+    }
+    if let Some(spec) = spec {
+        validate_spec(spec, &line.product)?;
+    }
+    Ok(total)
+}
+
+fn bad_money(error: MoneyError) -> Reject {
+    match error {
+        MoneyError::CurrencyDiffers => Reject::CurrencyDiffers,
+        MoneyError::TooLarge => Reject::BadAmount,
+    }
 }
 
 fn text(text: &str) -> Result<(), Reject> {
@@ -183,15 +203,18 @@ pub(crate) fn tick_holds(desk: &mut Desk) {
         let Some(line) = desk.order.line(no) else { continue };
         let live = line.placed.product.authority == Authority::Live;
         let over = match &line.phase {
-            LinePhase::Asking => desk.order.placed.expires <= desk.at,
+            LinePhase::Asking => line.expires <= desk.at,
             LinePhase::Held(place) => live && place.until <= desk.at && !paying.contains(&no),
             LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::Issuing { .. }
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Releasing { .. }
             | LinePhase::Ended { .. } => false,
         };
@@ -200,6 +223,23 @@ pub(crate) fn tick_holds(desk: &mut Desk) {
         }
     }
     desk.advance();
+}
+
+/// A provider was silent for too long about a paid line: a place of ours is sold all the same, and a place of its own may
+/// not be, so that its money goes back.
+pub(crate) fn tick_confirm(desk: &mut Desk, no: LineNo) {
+    let Some(line) = desk.order.line(no) else { return };
+    let live = line.placed.product.authority == Authority::Live;
+    if let LinePhase::Confirming { until, .. } = line.phase
+        && until <= desk.at
+    {
+        if !live && line.service == Grip::Confirmed {
+            desk.push(OrderEvent::LineConfirmed { line: no });
+        } else {
+            desk.fail(no, LineEnd::ProviderRefused);
+        }
+        desk.advance();
+    }
 }
 
 /// The service's partition holds a place.
@@ -226,7 +266,7 @@ pub(crate) fn hold_refused(desk: &mut Desk, hold: HoldId, why: LineEnd) {
         && matches!(line.phase, LinePhase::Asking)
     {
         desk.push(OrderEvent::LineEnded { line: no, attempt, why });
-        desk.give_up_neighbours();
+        desk.give_up_neighbours(no);
         desk.advance();
     }
 }
@@ -288,7 +328,9 @@ pub(crate) fn provider_answered(desk: &mut Desk, body: &Body) -> Result<(), Reje
     let asking_live =
         line.placed.product.authority == Authority::Live && matches!(line.phase, LinePhase::Asking);
     let numbers = desk.order.payment_of(no).and_then(|(_, payment)| payment.completion);
-    let price = line.placed.fare.price;
+    let (price, expires) = (line.placed.fare.price, line.expires);
+    let (sold, confirming) =
+        (line.phase.is_sold(), matches!(line.phase, LinePhase::Confirming { .. }));
     match outcome {
         ProviderOutcome::InDoubt => return Ok(()),
         ProviderOutcome::Yes { booking, unit, until } => match op {
@@ -297,7 +339,7 @@ pub(crate) fn provider_answered(desk: &mut Desk, body: &Body) -> Result<(), Reje
                 desk.push(OrderEvent::ProviderBooked { line: no, attempt, booking });
                 if asking_live {
                     let (unit, seat) = unit.clone().unwrap_or_default();
-                    let until = until.unwrap_or(desk.order.placed.expires);
+                    let until = until.unwrap_or(expires);
                     desk.push(OrderEvent::LineHeld { line: no, attempt, unit, seat, until });
                 }
             }
@@ -310,16 +352,19 @@ pub(crate) fn provider_answered(desk: &mut Desk, body: &Body) -> Result<(), Reje
             match op {
                 ProviderStep::Hold if asking_live => {
                     desk.push(OrderEvent::LineEnded { line: no, attempt, why: refusal(*code) });
-                    desk.give_up_neighbours();
+                    desk.give_up_neighbours(no);
+                }
+                ProviderStep::Hold | ProviderStep::Confirm if sold => {
+                    // Our own place, sold while the provider was silent: it stays sold, and the provider has to answer for it.
+                    if let Some(numbers) = numbers {
+                        desk.raise(ExceptionKind::Status, numbers, Some(price), None, 3);
+                    }
                 }
                 // The line learns of it as soon as no payment is in the way.
                 ProviderStep::Hold | ProviderStep::Release => {}
                 ProviderStep::Confirm => {
                     // A line that is being given back needs no confirmation any more.
-                    if matches!(
-                        desk.order.line(no).map(|l| &l.phase),
-                        Some(LinePhase::Confirming(_))
-                    ) {
+                    if confirming {
                         desk.fail(no, refusal(*code));
                     }
                 }

@@ -10,11 +10,11 @@ use std::collections::VecDeque;
 use crate::command::ProviderStep;
 use crate::event::{
     Answered, BankNumbers, BankStep, Flow, LineEnd, LinePlaced, PaymentEnd, Placed, PrintFault,
-    PrintProof, Seat,
+    PrintProof, Seat, Tender,
 };
 use crate::ids::{
     AcquirerId, Attempt, AuthCode, LineNo, OrderId, PaymentNo, ResponseCode, SessionId, Stan,
-    TerminalId, TicketNumber, UnitNo,
+    TerminalId, TicketNumber, UnitNo, Version,
 };
 use crate::money::Money;
 use crate::time::{BusinessDate, Instant};
@@ -58,6 +58,8 @@ pub struct HeldPlace {
 pub struct Line {
     /// What was placed.
     pub placed: LinePlaced,
+    /// When its hold ends, unless it is paid.
+    pub expires: Instant,
     /// The current attempt.
     pub attempt: Attempt,
     /// The provider's booking id, once it knows.
@@ -102,8 +104,8 @@ pub enum LinePhase {
     Held(HeldPlace),
     /// A place is held and may not expire: a payment runs.
     Pinned(HeldPlace),
-    /// Paid; the provider is asked to confirm.
-    Confirming(HeldPlace),
+    /// Paid; the provider is asked to confirm, and waited for until then.
+    Confirming { place: HeldPlace, until: Instant },
     /// Paid and confirmed; to be issued.
     Confirmed(HeldPlace),
     /// The terminal is told to print.
@@ -128,6 +130,25 @@ pub enum LinePhase {
     NotPrinted { place: HeldPlace, print: Attempt, fault: PrintFault },
     /// Printed, with proof.
     Issued { place: HeldPlace, ticket: TicketNumber, terminal: TerminalId, proof: PrintProof },
+    /// Issued, and good until the line `by` is issued in its place; `until` as in `Disrupted`.
+    Exchanging {
+        place: HeldPlace,
+        ticket: TicketNumber,
+        terminal: TerminalId,
+        proof: PrintProof,
+        by: LineNo,
+        until: Option<Instant>,
+    },
+    /// Issued for a service that does not run: exchanged or given back by then, else the money goes back by itself.
+    Disrupted {
+        place: HeldPlace,
+        ticket: TicketNumber,
+        terminal: TerminalId,
+        proof: PrintProof,
+        until: Instant,
+    },
+    /// Issued and not used; only two operators can give money back for it.
+    NoShow { place: HeldPlace, ticket: TicketNumber, terminal: TerminalId, proof: PrintProof },
     /// The place is being given back.
     Releasing { why: LineEnd },
     /// Ended without a ticket; money, if it was paid, goes back by a refund.
@@ -143,6 +164,8 @@ pub struct Payment {
     pub session: SessionId,
     /// The acquirer.
     pub acquirer: AcquirerId,
+    /// What it is made with.
+    pub tender: Tender,
     /// One step or two.
     pub flow: Flow,
     /// How much.
@@ -165,6 +188,8 @@ pub struct Payment {
     pub receipt_number: Option<u64>,
     /// Whether its receipt was printed, once known.
     pub receipt: Option<bool>,
+    /// The configuration's version when it began.
+    pub config: Version,
 }
 
 /// Where a payment stands.

@@ -13,6 +13,7 @@ use crate::inventory;
 use crate::limits::CARD_ORDERS_MAX;
 use crate::message::Message;
 use crate::money::Money;
+use crate::network::Network;
 use crate::numbers::slot_of_rrn;
 use crate::order::{self, Desk};
 use crate::reject::Reject;
@@ -52,6 +53,7 @@ impl Partition {
         let known = match entity {
             Entity::Order(id) => self.state.orders.contains_key(&id),
             Entity::Terminal(id) => self.state.terminals.contains_key(&id),
+            Entity::Network(id) => self.state.networks.contains_key(&id),
             Entity::Settlement(_) => true,
             Entity::Service(_) => false,
         };
@@ -70,6 +72,7 @@ impl Partition {
             Entity::Order(id) => &self.state.orders.get(&id)?.answered,
             Entity::Terminal(id) => &self.state.terminals.get(&id)?.answered,
             Entity::Settlement(acquirer) => self.state.settlement.answered.get(&acquirer)?,
+            Entity::Network(id) => &self.state.networks.get(&id)?.answered,
             Entity::Service(_) => return None,
         };
         answers.iter().rev().find(|answered| answered.command == command.id)
@@ -84,7 +87,10 @@ impl Partition {
                     order::restarted(desk);
                     Ok(())
                 }),
-                Entity::Service(_) | Entity::Terminal(_) | Entity::Settlement(_) => Ok(()),
+                Entity::Service(_)
+                | Entity::Terminal(_)
+                | Entity::Settlement(_)
+                | Entity::Network(_) => Ok(()),
             },
             Body::RegisterTerminal { terminal: id, .. }
             | Body::EnrolTerminal { terminal: id, .. }
@@ -102,6 +108,13 @@ impl Partition {
             | Body::CloseBatch { .. }
             | Body::RecordReconciliation { .. }
             | Body::EndException { .. } => self.settle(work, &command.body),
+            Body::Configure { operator, level, from, settings } => {
+                let unknown = Network::new(*operator);
+                let network = self.state.networks.get(operator).unwrap_or(&unknown);
+                let event = network.configure(command.at, *level, *from, settings)?;
+                work.push(Event::Network(*operator, event));
+                Ok(())
+            }
             Body::ReportUnmatched { operator, acquirer, rrn, stan, amount } => {
                 let numbers = (*rrn, *stan);
                 self.unmatched(work, (*operator, *acquirer), numbers, *amount);
@@ -125,6 +138,10 @@ impl Partition {
             | Body::ReportReceipt { order, .. }
             | Body::CountPrint { order, .. }
             | Body::RefundLine { order, .. }
+            | Body::ExchangeLine { order, .. }
+            | Body::VoidLine { order, .. }
+            | Body::ReportDisruption { order, .. }
+            | Body::ReportNoShow { order, .. }
             | Body::Park { order, .. }
             | Body::Unpark { order } => on_order(work, *order, |desk| order_command(desk, command)),
         }
@@ -208,10 +225,12 @@ impl Partition {
                     Timer::Payment(payment) => order::tick_payment(desk, payment),
                     Timer::Print(line, print) => order::tick_print(desk, line, print),
                     Timer::PrintDoubt(line, print) => order::tick_print_doubt(desk, line, print),
+                    Timer::Confirm(line) => order::tick_confirm(desk, line),
+                    Timer::Disruption(line) => order::tick_disruption(desk, line),
                 }
                 Ok(())
             }),
-            Entity::Terminal(_) | Entity::Settlement(_) => Ok(()),
+            Entity::Terminal(_) | Entity::Settlement(_) | Entity::Network(_) => Ok(()),
         }
     }
 
@@ -351,6 +370,12 @@ fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
             order::count_print(desk, *line, *print, *printed)
         }
         Body::RefundLine { line, .. } => order::refund_line(desk, *line),
+        Body::ExchangeLine { line, new, expires, .. } => {
+            order::exchange_line(desk, *line, new, *expires)
+        }
+        Body::VoidLine { line, .. } => order::void_line(desk, *line, command.reason),
+        Body::ReportDisruption { line, .. } => order::report_disruption(desk, *line),
+        Body::ReportNoShow { line, .. } => order::report_no_show(desk, *line),
         Body::PlaceOrder(_)
         | Body::Tick { .. }
         | Body::Restarted { .. }
@@ -363,6 +388,7 @@ fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
         | Body::CloseBatch { .. }
         | Body::RecordReconciliation { .. }
         | Body::EndException { .. }
+        | Body::Configure { .. }
         | Body::ReportUnmatched { .. }
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => Err(Reject::Broken),
@@ -387,6 +413,7 @@ pub fn verdict(command: &Command, events: &[Event]) -> Result<(), Reject> {
         | Event::Terminal(..)
         | Event::Ledger(_)
         | Event::Settlement(_)
+        | Event::Network(..)
         | Event::Sent { .. }
         | Event::Received { .. }
         | Event::Acknowledged { .. } => None,
@@ -408,6 +435,8 @@ fn remembers(body: &Body) -> Option<Entity> {
         | Body::ReportReceipt { order, .. }
         | Body::CountPrint { order, .. }
         | Body::RefundLine { order, .. }
+        | Body::ExchangeLine { order, .. }
+        | Body::VoidLine { order, .. }
         | Body::Unpark { order } => Some(Entity::Order(*order)),
         Body::RegisterTerminal { terminal, .. }
         | Body::EnrolTerminal { terminal, .. }
@@ -416,11 +445,14 @@ fn remembers(body: &Body) -> Option<Entity> {
         | Body::CloseBatch { acquirer, .. }
         | Body::RecordReconciliation { acquirer, .. }
         | Body::EndException { acquirer, .. } => Some(Entity::Settlement(*acquirer)),
+        Body::Configure { operator, .. } => Some(Entity::Network(*operator)),
         Body::ProviderAnswered { .. }
         | Body::BankAnswered { .. }
         | Body::ReportUnmatched { .. }
         | Body::Tick { .. }
         | Body::Restarted { .. }
+        | Body::ReportDisruption { .. }
+        | Body::ReportNoShow { .. }
         | Body::Park { .. }
         | Body::TerminalLink { .. }
         | Body::ReportDevice { .. }

@@ -4,6 +4,7 @@ use super::{Index, Partition};
 use crate::event::{Answered, Entity, Event, OrderEvent};
 use crate::ids::OrderId;
 use crate::inventory::Service;
+use crate::network::Network;
 use crate::numbers::slot_of_use;
 use crate::order::evolve::remember;
 use crate::order::{Order, PaymentPhase};
@@ -41,6 +42,10 @@ impl Partition {
             }
             Event::Ledger(posting) => self.state.ledger.evolve(posting),
             Event::Settlement(fact) => self.state.settlement.evolve(fact),
+            Event::Network(id, fact) => {
+                let networks = &mut self.state.networks;
+                networks.entry(*id).or_insert_with(|| Network::new(*id)).evolve(fact);
+            }
             Event::Answered(answered) => self.evolve_answered(answered),
             Event::Sent { to, partition, n, message } => {
                 let mail = &mut self.state.mail;
@@ -79,6 +84,11 @@ impl Partition {
             Entity::Settlement(acquirer) => {
                 let answers = self.state.settlement.answered.entry(acquirer).or_default();
                 remember(answers, answered.clone());
+            }
+            Entity::Network(id) => {
+                if let Some(network) = self.state.networks.get_mut(&id) {
+                    remember(&mut network.answered, answered.clone());
+                }
             }
             Entity::Service(_) => {}
         }
@@ -210,6 +220,10 @@ fn settlement_line(order: &Order, fact: &OrderEvent) -> Option<SettlementLine> {
         | OrderEvent::ReceiptTold { .. }
         | OrderEvent::ReceiptReported { .. }
         | OrderEvent::CancelAsked
+        | OrderEvent::ExchangeAsked { .. }
+        | OrderEvent::ExchangeEnded { .. }
+        | OrderEvent::LineDisrupted { .. }
+        | OrderEvent::NotShown { .. }
         | OrderEvent::StaleAnswer { .. }
         | OrderEvent::Parked { .. }
         | OrderEvent::Unparked

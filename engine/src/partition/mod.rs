@@ -19,11 +19,12 @@ pub use route::{first_slot, slot_of};
 
 use crate::command::Body;
 use crate::ids::{
-    CardTag, CommandId, OrderId, PartitionId, Reference, ServiceId, Slot, TerminalId,
+    CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, ServiceId, Slot, TerminalId,
 };
 use crate::inventory::Service;
 use crate::ledger::Ledger;
 use crate::message::Message;
+use crate::network::Network;
 use crate::numbers::SlotCounters;
 use crate::order::Order;
 use crate::settlement::Settlement;
@@ -38,6 +39,8 @@ pub struct State {
     pub services: BTreeMap<ServiceId, Service>,
     /// Terminals.
     pub terminals: BTreeMap<TerminalId, Terminal>,
+    /// Configurations of networks.
+    pub networks: BTreeMap<OperatorId, Network>,
     /// The books.
     pub ledger: Ledger,
     /// Settlement.

@@ -12,6 +12,7 @@ use crate::ids::{
 };
 use crate::inventory::Service;
 use crate::ledger::Balance;
+use crate::network::Network;
 use crate::order::{self, LinePhase, Order, PaymentPhase};
 use crate::settlement::{Batch, DayKey, OpenItem, OpenKind, SettlementLine};
 use crate::terminal::Terminal;
@@ -49,6 +50,7 @@ impl Partition {
             Event::Terminal(..)
             | Event::Ledger(_)
             | Event::Settlement(_)
+            | Event::Network(..)
             | Event::Answered(_)
             | Event::Received { .. }
             | Event::Acknowledged { .. } => Vec::new(),
@@ -139,6 +141,11 @@ impl Partition {
     /// Every terminal.
     pub fn terminals(&self) -> impl Iterator<Item = (TerminalId, &Terminal)> {
         self.state.terminals.iter().map(|(id, terminal)| (*id, terminal))
+    }
+    /// The configuration of a network, if anybody has made one.
+    #[must_use]
+    pub fn network(&self, id: OperatorId) -> Option<&Network> {
+        self.state.networks.get(&id)
     }
     /// A service with allotted places.
     #[must_use]
@@ -239,14 +246,17 @@ fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &m
             LinePhase::Asking
             | LinePhase::Held(_)
             | LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::Issuing { .. }
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. } => true,
-            LinePhase::Issued { .. } | LinePhase::Releasing { .. } | LinePhase::Ended { .. } => {
-                false
-            }
+            LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
+            | LinePhase::Releasing { .. }
+            | LinePhase::Ended { .. } => false,
         };
         if open {
             let fare = line.placed.fare;

@@ -21,6 +21,7 @@ pub fn slot_of_entity(entity: Entity) -> Slot {
         Entity::Service(service) => service.slot,
         Entity::Terminal(terminal) => terminal.slot(),
         Entity::Settlement(acquirer) => acquirer.slot(),
+        Entity::Network(operator) => operator.slot(),
     }
 }
 
@@ -47,6 +48,10 @@ pub fn slot_of(body: &Body) -> Option<Slot> {
         | Body::ReportReceipt { order, .. }
         | Body::CountPrint { order, .. }
         | Body::RefundLine { order, .. }
+        | Body::ExchangeLine { order, .. }
+        | Body::VoidLine { order, .. }
+        | Body::ReportDisruption { order, .. }
+        | Body::ReportNoShow { order, .. }
         | Body::Park { order, .. }
         | Body::Unpark { order } => order.slot,
         Body::Tick { entity, .. } | Body::Restarted { entity } => slot_of_entity(*entity),
@@ -59,6 +64,7 @@ pub fn slot_of(body: &Body) -> Option<Slot> {
         | Body::CloseBatch { acquirer, .. }
         | Body::RecordReconciliation { acquirer, .. } => acquirer.slot(),
         Body::EndException { slot, .. } => *slot,
+        Body::Configure { operator, .. } => operator.slot(),
         Body::ReportUnmatched { acquirer, rrn, .. } => slot_of_report(*acquirer, *rrn),
         Body::Deliver { messages, .. } => messages.first()?.0,
         Body::Acknowledge { .. } => return None,

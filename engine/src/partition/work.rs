@@ -54,6 +54,7 @@ impl<'a> Work<'a> {
             | Event::Inventory(..)
             | Event::Terminal(..)
             | Event::Settlement(_)
+            | Event::Network(..)
             | Event::Answered(_)
             | Event::Sent { .. }
             | Event::Received { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guichet_engine::event::{AccountKind, Authority};
+use guichet_engine::event::{AccountKind, Authority, LineEnd};
 use guichet_engine::ids::{HoldId, LineNo, OrderId, Stan};
 use guichet_engine::inventory::HoldState;
 use guichet_engine::money::Currency;
@@ -98,7 +98,7 @@ impl World {
             let hold = HoldId { order: order.id, line: no, attempt: line.attempt };
             let total = line.placed.fare.price.minor() + line.placed.fare.fee.minor();
             match &line.phase {
-                LinePhase::Issued { ticket, .. } => {
+                LinePhase::Issued { ticket, .. } | LinePhase::NoShow { ticket, .. } => {
                     expected += total;
                     assert!(self.paper.contains(ticket), "issued, and no paper");
                     assert_eq!(self.bookings.get(&hold), Some(&Booking::Confirmed));
@@ -109,8 +109,9 @@ impl World {
                     }
                 }
                 LinePhase::Ended { why } => {
-                    if *why == guichet_engine::event::LineEnd::Refunded {
-                        // The part that the frozen rule keeps stays charged.
+                    // After a sale, the part that a rule keeps stays charged; without one, nothing.
+                    let sold = order.payment_of(no).is_some();
+                    if sold && matches!(why, LineEnd::Refunded | LineEnd::Exchanged) {
                         let refunds = order.refunds.iter().filter(|r| r.line == no);
                         expected += total - refunds.map(|r| r.amount.minor()).sum::<i64>();
                     }
@@ -126,10 +127,7 @@ impl World {
         }
         // Paper that nobody paid for is void at the gates.
         for ticket in &self.paper {
-            let of_order = order.lines.iter().any(|line| match &line.phase {
-                LinePhase::Issued { ticket: issued, .. } => issued == ticket,
-                _ => false,
-            });
+            let of_order = order.lines.iter().any(|line| line.phase.ticket() == Some(*ticket));
             let spoiled = order.lines.iter().any(|line| line.spoiled.contains(ticket));
             let own = (ticket.0 >> 25) & 4095 == u64::from(order.id.slot.get());
             assert!(
@@ -159,7 +157,7 @@ impl World {
 }
 
 fn is_issued(order: &Order, line: LineNo) -> bool {
-    order.line(line).is_some_and(|line| matches!(line.phase, LinePhase::Issued { .. }))
+    order.line(line).is_some_and(|line| line.phase.ticket().is_some())
 }
 
 impl World {

@@ -8,6 +8,7 @@ use guichet_engine::effect::Intent;
 use guichet_engine::event::{Authority, BankStep, Entity, Event, ExceptionKind, Flow, OrderEvent};
 use guichet_engine::ids::{
     Attempt, AuthCode, LineNo, OrderId, PaymentNo, ResponseCode, SessionId, TerminalId, UnitNo,
+    Version,
 };
 use guichet_engine::limits::{
     BANK_ANSWER_US, BANK_WRITE_US, CARD_ORDERS_MAX, ORDER_COMMANDS_REMEMBERED, ORDER_LINES_MAX,
@@ -59,6 +60,7 @@ fn pay(flow: Flow) -> Body {
         card: card(1),
         flow,
         until: Instant(START + 10 * MINUTE),
+        config: Version(1),
     }
 }
 
@@ -209,7 +211,7 @@ fn what_a_purchase_asks_for_step_by_step() {
         "terminal:ShowAuthorizing timer:Payment bank:Authorize timer:Payment",
         "terminal:AskPin timer:Payment",
         "bank:Complete terminal:ShowCompleting timer:Payment",
-        "terminal:WithdrawBooking provider:Confirm",
+        "terminal:WithdrawBooking timer:Confirm provider:Confirm",
         "terminal:Issue timer:Print",
         "terminal:PrintReceipt rest",
         "terminal:ShowDone",
@@ -242,9 +244,9 @@ fn holds_that_end_soon_are_not_paid_for() {
     let ends = 20 * MINUTE / 1_000_000;
     let margin = PIN_HOLD_MARGIN_US / 1_000_000;
     let late = |until: i64| match pay(Flow::TwoStep) {
-        Body::StartPayment { order, terminal, session, card, flow, .. } => {
+        Body::StartPayment { order, terminal, session, card, flow, config, .. } => {
             let until = Instant(START + until * 1_000_000);
-            Body::StartPayment { order, terminal, session, card, flow, until }
+            Body::StartPayment { order, terminal, session, card, flow, until, config }
         }
         _ => unreachable!("a payment"),
     };

@@ -1,5 +1,6 @@
 //! The engine's machines played against a world of its own: banks, providers, terminals and partitions as plain values.
 
+mod after_sale;
 mod books;
 mod desk;
 mod guards;

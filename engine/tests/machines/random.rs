@@ -3,9 +3,11 @@
 use guichet_engine::command::{Abandon, Body, Role};
 use guichet_engine::event::{Authority, Flow};
 use guichet_engine::ids::{LineNo, OrderId, PaymentNo};
+use guichet_engine::reject::Reject;
+use guichet_engine::time::Instant;
 use proptest::prelude::*;
 
-use crate::world::{Fault, SESSION, World, line, order_of};
+use crate::world::{Fault, MINUTE, SESSION, World, line, order_of, spec};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -14,6 +16,7 @@ enum Act {
     Cancel(u8),
     Abandon(u8),
     Refund(u8, u8),
+    AfterSale(u8, u8),
     Steps(u8),
     Wait(i64),
     Crash(bool),
@@ -32,6 +35,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0u8..6).prop_map(Act::Cancel),
         1 => (0u8..6).prop_map(Act::Abandon),
         1 => (0u8..6, 0u8..3).prop_map(|(order, line)| Act::Refund(order, line)),
+        2 => (0u8..6, any::<u8>()).prop_map(|(order, what)| Act::AfterSale(order, what)),
         8 => (1u8..30).prop_map(Act::Steps),
         1 => (1i64..400_000_000).prop_map(Act::Wait),
         1 => any::<bool>().prop_map(Act::Crash),
@@ -64,12 +68,35 @@ fn place(world: &mut World, orders: &mut Vec<OrderId>, act: &Act) {
         })
         .collect();
     let mut request = order_of(number, *slot, lines);
-    request.expires.0 = world.now + 20 * crate::world::MINUTE;
+    request.expires.0 = world.now + 20 * MINUTE;
     for (line, _) in &mut request.lines {
-        line.product.departs.0 = world.now + 300 * crate::world::MINUTE;
+        line.product.departs.0 = world.now + 300 * MINUTE;
     }
     orders.push(request.order);
     world.submit(Role::Guest, Body::PlaceOrder(Box::new(request))).expect("placed");
+}
+
+/// What may become of the first line of an order once it is issued.
+fn after_sale(world: &mut World, order: OrderId, what: u8) -> Result<(), Reject> {
+    let line = LineNo(0);
+    match what % 4 {
+        0 => {
+            let placed = world.order(order).lines[0].placed.clone();
+            let allotted = placed.product.authority == Authority::Allotted;
+            let new = Box::new((placed, allotted.then(|| spec(8))));
+            let expires = Instant(world.now + 20 * MINUTE);
+            world.submit(Role::Agent, Body::ExchangeLine { order, line, new, expires })
+        }
+        1 => world.submit(Role::Gateway, Body::ReportDisruption { order, line }),
+        2 => world.submit(Role::Gateway, Body::ReportNoShow { order, line }),
+        _ => {
+            let mut command = world.command(Role::Operator, Body::VoidLine { order, line });
+            let mut second = command.principal;
+            second.id += 1;
+            (command.second, command.reason) = (Some(second), 1);
+            world.submit_command(&command)
+        }
+    }
 }
 
 fn play(world: &mut World, orders: &mut Vec<OrderId>, act: &Act) {
@@ -109,6 +136,11 @@ fn play(world: &mut World, orders: &mut Vec<OrderId>, act: &Act) {
             if let Some((order, _)) = chosen(*number, orders) {
                 let body = Body::RefundLine { order, line: LineNo(*line) };
                 let _answer = world.submit(Role::Agent, body);
+            }
+        }
+        Act::AfterSale(number, what) => {
+            if let Some((order, _)) = chosen(*number, orders) {
+                let _answer = after_sale(world, order, *what);
             }
         }
         Act::Steps(steps) => {

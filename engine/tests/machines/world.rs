@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use guichet_engine::command::{
-    BankExchange, BankOutcome, Body, Command, PlaceOrder, Principal, PrintOutcome, ProviderOutcome,
-    ProviderStep, Role, Timer,
+    BankExchange, BankOutcome, Body, Channel, Command, PlaceOrder, Principal, PrintOutcome,
+    ProviderOutcome, ProviderStep, Role, Timer,
 };
 use guichet_engine::effect::{
     BankIntent, BankOp, Intent, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp,
@@ -286,6 +286,8 @@ impl World {
             at: Instant(self.now),
             principal: role(who),
             second: None,
+            channel: Channel::Internal,
+            reason: 0,
             body,
         }
     }
@@ -660,6 +662,7 @@ impl World {
             card: card(number),
             flow: self.flow,
             until: Instant(self.now + 3 * MINUTE),
+            config: Version(1),
         };
         self.submit(Role::Terminal, body)
     }

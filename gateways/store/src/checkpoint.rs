@@ -33,6 +33,7 @@ const SETTLEMENT: u8 = 5;
 const COUNTERS: u8 = 6;
 const MAIL: u8 = 7;
 const LINE: u8 = 8;
+const NETWORK: u8 = 9;
 
 impl Store {
     /// Writes what changed in a partition, one of `partitions`, since its last checkpoint.
@@ -166,7 +167,8 @@ struct Parts<'a> {
 impl Parts<'_> {
     fn put_all(&mut self, state: &State, changes: &Changes) -> Result<(), StoreError> {
         // Taken apart without a wildcard: a new part has to be stored here.
-        let State { orders, services, terminals, ledger, settlement, counters, mail } = state;
+        let State { orders, services, terminals, networks, ledger, settlement, counters, mail } =
+            state;
         for (id, order) in orders {
             self.put(ORDER, &slotted(id.slot, id.unique), order)?;
         }
@@ -175,6 +177,9 @@ impl Parts<'_> {
         }
         for (id, terminal) in terminals {
             self.put(TERMINAL, &id.0.to_be_bytes(), terminal)?;
+        }
+        for (id, network) in networks {
+            self.put(NETWORK, &id.0.to_be_bytes(), network)?;
         }
         for (slot, counters) in counters {
             self.put(COUNTERS, &slot.get().to_be_bytes(), counters)?;
@@ -243,6 +248,10 @@ fn restore(state: &mut State, kind: u8, id: &[u8], bytes: &[u8]) -> Result<(), S
         TERMINAL => {
             let terminal = TerminalId(narrow(number_at(id, 0..4)?)?);
             state.terminals.insert(terminal, Part::decode(bytes)?);
+        }
+        NETWORK => {
+            let network = OperatorId(narrow(number_at(id, 0..2)?)?);
+            state.networks.insert(network, Part::decode(bytes)?);
         }
         COUNTERS => {
             state.counters.insert(slot()?, Part::decode(bytes)?);

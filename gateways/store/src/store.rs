@@ -349,10 +349,14 @@ impl Store {
             Event::Order(id, _) => *id,
             Event::Answered(answered) => match answered.entity {
                 Entity::Order(id) => id,
-                Entity::Service(_) | Entity::Terminal(_) | Entity::Settlement(_) => return Ok(()),
+                Entity::Service(_)
+                | Entity::Terminal(_)
+                | Entity::Settlement(_)
+                | Entity::Network(_) => return Ok(()),
             },
             Event::Inventory(..)
             | Event::Terminal(..)
+            | Event::Network(..)
             | Event::Ledger(_)
             | Event::Settlement(_)
             | Event::Sent { .. }
@@ -370,6 +374,7 @@ impl Store {
             Event::Answered(answered) => order.remember(answered.clone()),
             Event::Inventory(..)
             | Event::Terminal(..)
+            | Event::Network(..)
             | Event::Ledger(_)
             | Event::Settlement(_)
             | Event::Sent { .. }
@@ -414,6 +419,8 @@ fn index(
                     at: entry.at,
                     principal: entry.principal,
                     second: entry.second,
+                    channel: entry.channel,
+                    reason: entry.reason,
                 }],
             };
             let bytes = encode_batch(&one)?;
@@ -433,7 +440,7 @@ fn fact(
     bytes: &[u8],
 ) -> Result<Option<Fact>, StoreError> {
     let Some(entry) = decode_batch(bytes)?.entries.into_iter().next() else { return Ok(None) };
-    let Entry { command, at, principal, second, events } = entry;
+    let Entry { command, at, principal, second, events, channel: _, reason: _ } = entry;
     Ok(events.into_iter().next().map(|event| Fact {
         partition: PartitionId(partition),
         sequence,

@@ -122,10 +122,14 @@ pub fn order_of(event: &Event) -> Option<OrderId> {
         Event::Settlement(SettlementEvent::ExceptionRaised { exception, .. }) => exception.order,
         Event::Answered(answered) => match answered.entity {
             Entity::Order(id) => Some(id),
-            Entity::Service(_) | Entity::Terminal(_) | Entity::Settlement(_) => None,
+            Entity::Service(_)
+            | Entity::Terminal(_)
+            | Entity::Settlement(_)
+            | Entity::Network(_) => None,
         },
         Event::Sent { message, .. } => hold_in(message).map(|hold| hold.order),
         Event::Terminal(..)
+        | Event::Network(..)
         | Event::Settlement(_)
         | Event::Received { .. }
         | Event::Acknowledged { .. } => None,
@@ -158,9 +162,12 @@ pub(crate) fn subjects_of(event: &Event) -> Vec<Subject> {
         Event::Answered(answered) => match answered.entity {
             Entity::Service(id) => subjects.push(Subject::Service(id)),
             Entity::Terminal(id) => subjects.push(Subject::Terminal(id)),
-            Entity::Order(_) | Entity::Settlement(_) => {}
+            Entity::Order(_) | Entity::Settlement(_) | Entity::Network(_) => {}
         },
-        Event::Sent { .. } | Event::Received { .. } | Event::Acknowledged { .. } => {}
+        Event::Network(..)
+        | Event::Sent { .. }
+        | Event::Received { .. }
+        | Event::Acknowledged { .. } => {}
     }
     subjects.sort_unstable();
     subjects.dedup();
@@ -216,6 +223,10 @@ fn of_order(fact: &OrderEvent, subjects: &mut Vec<Subject>) {
         | OrderEvent::RefundRefused { .. }
         | OrderEvent::ReceiptReported { .. }
         | OrderEvent::CancelAsked
+        | OrderEvent::ExchangeAsked { .. }
+        | OrderEvent::ExchangeEnded { .. }
+        | OrderEvent::LineDisrupted { .. }
+        | OrderEvent::NotShown { .. }
         | OrderEvent::StaleAnswer { .. }
         | OrderEvent::Parked { .. }
         | OrderEvent::Unparked

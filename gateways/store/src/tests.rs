@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use guichet_engine::command::{Principal, Role};
+use guichet_engine::command::{Channel, Principal, Role};
 use guichet_engine::event::*;
 use guichet_engine::ids::*;
 use guichet_engine::message::Message;
@@ -25,6 +25,10 @@ const DATE: BusinessDate = BusinessDate(20_261_103);
 
 fn money(minor: i64) -> Money {
     Money::new(minor, Currency::CNY).expect("amount")
+}
+
+fn card() -> CardOnFile {
+    CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) }
 }
 
 fn placed() -> OrderEvent {
@@ -51,7 +55,7 @@ fn placed() -> OrderEvent {
         operator: OperatorId(6),
         reference: REFERENCE,
         factor: [0; 16],
-        card: CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) },
+        card: card(),
         passengers: vec![Passenger { person: PersonId(1), category: 1 }],
         lines: vec![LinePlaced {
             product,
@@ -92,10 +96,12 @@ pub(crate) fn batches() -> Vec<(u16, Vec<Event>)> {
         terminal: TERMINAL,
         session: SessionId(2),
         acquirer: AcquirerId(4),
+        tender: Tender::Card(card()),
         flow: Flow::TwoStep,
         amount: money(105),
         lines: vec![LineNo(0)],
         until: Instant(9),
+        config: Version(1),
     };
     let asked = OrderEvent::AuthorizationAsked {
         payment: PaymentNo(0),
@@ -155,6 +161,8 @@ fn append(data: &Path, from: usize, batches: &[(u16, Vec<Event>)]) {
             at: Instant(1_000 + n as i64),
             principal: Principal { role: Role::System, id: 0 },
             second: None,
+            channel: Channel::Internal,
+            reason: 0,
             events: events.clone(),
         };
         let batch = Batch { entries: vec![entry] };

@@ -25,8 +25,6 @@ pub struct TerminalsConfig {
     pub pin_length: (u8, u8),
     /// Epoch of the terminals' card-tag keys.
     pub tag_epoch: u32,
-    /// How long a person may take from the choice of an order to the end of the PIN entry.
-    pub payment_within: Duration,
     /// Protocol versions spoken.
     pub versions: Versions,
     /// How long a caller may take until its first encrypted message.
@@ -64,7 +62,6 @@ impl TerminalsConfig {
             default_zone: "Etc/UTC".to_owned(),
             pin_length: (4, 12),
             tag_epoch: 1,
-            payment_within: Duration::from_secs(180),
             versions: Versions::default(),
             handshake_within: Duration::from_secs(10),
             handshakes_at_once: 256,

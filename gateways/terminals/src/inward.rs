@@ -1,6 +1,6 @@
 //! From the link's words to the engine's: what a terminal reports or asks becomes a command. Pure.
 
-use guichet_engine::command::{Abandon, Body, Command, Principal, PrintOutcome, Role};
+use guichet_engine::command::{Abandon, Body, Channel, Command, Principal, PrintOutcome, Role};
 use guichet_engine::event::{PrintFault, PrintProof};
 use guichet_engine::ids::{Attempt, CommandId, LineNo, OrderId, PaymentNo, SessionId, TerminalId};
 use guichet_engine::order::{Order, PaymentPhase};
@@ -192,7 +192,16 @@ pub(crate) fn command(
     let mut fingerprint = [0; 16];
     fingerprint.copy_from_slice(&digest[..16]);
     let principal = Principal { role: Role::Terminal, id: u64::from(terminal.0) };
-    Command { id: source.id(terminal), fingerprint, at, principal, second: None, body }
+    Command {
+        id: source.id(terminal),
+        fingerprint,
+        at,
+        principal,
+        second: None,
+        channel: Channel::Terminal,
+        reason: 0,
+        body,
+    }
 }
 
 #[cfg(test)]

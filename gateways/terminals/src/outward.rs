@@ -72,12 +72,15 @@ pub(crate) fn booking(order: &Order, name_masked: impl Fn(usize) -> String) -> O
             LinePhase::Held(place) => Some((at, line, place)),
             LinePhase::Asking
             | LinePhase::Pinned(_)
-            | LinePhase::Confirming(_)
+            | LinePhase::Confirming { .. }
             | LinePhase::Confirmed(_)
             | LinePhase::Issuing { .. }
             | LinePhase::PrintInDoubt { .. }
             | LinePhase::NotPrinted { .. }
             | LinePhase::Issued { .. }
+            | LinePhase::Exchanging { .. }
+            | LinePhase::Disrupted { .. }
+            | LinePhase::NoShow { .. }
             | LinePhase::Releasing { .. }
             | LinePhase::Ended { .. } => None,
         })
@@ -219,17 +222,7 @@ pub(crate) fn receipt(order: &Order, number: PaymentNo, head: &ReceiptHead<'_>) 
 fn line_text(order: &Order, line: LineNo) -> Option<(String, Amount)> {
     let line = order.lines.get(usize::from(line.0))?;
     let product = &line.placed.product;
-    let seat = match &line.phase {
-        LinePhase::Held(place)
-        | LinePhase::Pinned(place)
-        | LinePhase::Confirming(place)
-        | LinePhase::Confirmed(place)
-        | LinePhase::Issuing { place, .. }
-        | LinePhase::PrintInDoubt { place, .. }
-        | LinePhase::NotPrinted { place, .. }
-        | LinePhase::Issued { place, .. } => seat_text(place),
-        LinePhase::Asking | LinePhase::Releasing { .. } | LinePhase::Ended { .. } => String::new(),
-    };
+    let seat = line.phase.place().map_or_else(String::new, seat_text);
     let text =
         format!("{} {} – {}{seat}", product.service_name, product.from_name, product.to_name);
     Some((text, amount(total(&line.placed.fare))))
@@ -273,7 +266,11 @@ pub(crate) fn standing(order: &Order, terminal: TerminalId, session: SessionId) 
         }
         PaymentPhase::Completed { .. } => {
             let mut ops = vec![TerminalOp::ShowCompleting { session, payment: no }];
-            let at_the_terminal = |r: &&Refund| r.payment == no && r.why != LineEnd::Refunded;
+            let at_the_terminal = |r: &&Refund| {
+                let came_out =
+                    matches!(r.why, LineEnd::Refunded | LineEnd::Exchanged | LineEnd::Voided);
+                r.payment == no && !came_out
+            };
             for refund in order.refunds.iter().filter(at_the_terminal) {
                 let (line, amount) = (refund.line, refund.amount);
                 ops.push(TerminalOp::ShowLineRefunded { session, line, amount });
@@ -341,6 +338,9 @@ pub(crate) fn ending_of_reject(reject: Reject) -> Ending {
         | Reject::LimitReached
         | Reject::Gap
         | Reject::UnknownException
+        | Reject::NeedsReason
+        | Reject::NotYet
+        | Reject::BadSetting
         | Reject::Broken => Ending::Fault,
     }
 }

@@ -302,7 +302,8 @@ impl Server {
         }
         let filed = known.placed.card;
         let at = self.center().now();
-        let within = i64::try_from(self.builder.config.payment_within.as_micros());
+        let operator = known.placed.operator;
+        let rules = self.center().configuration(operator, Some(self.terminal())).await;
         let body = Body::StartPayment {
             order,
             terminal: self.terminal(),
@@ -310,7 +311,8 @@ impl Server {
             // The tag is the swiped card's: the engine refuses when it is not the order's.
             card: CardOnFile { card: filed.card, tag: card.tag, acquirer: filed.acquirer },
             flow: self.builder.ports.bank.flow(filed.acquirer),
-            until: at.plus_us(within.unwrap_or(i64::MAX)),
+            until: at.plus_us(i64::from(rules.payment_s) * 1_000_000),
+            config: rules.version,
         };
         // Every sealing has a fresh ephemeral key, so the box names the attempt.
         let unique = swipe.bytes.clone();

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
+use guichet_engine::command::{Body, Channel, Command, NewLine, PlaceOrder, Principal, Role};
 use guichet_engine::event::{
     Authority, CardOnFile, LineEnd, LinePlaced, Needs, Passenger, ServiceSpec,
 };
 use guichet_engine::ids::{
-    AcquirerId, CommandId, OperatorId, OrderId, PassengerNo, Reference, ServiceId, UnitNo, Version,
+    AcquirerId, CommandId, OperatorId, OrderId, PassengerNo, Reference, ServiceId, UnitNo,
 };
 use guichet_engine::limits::{ORDER_LINES_MAX, ORDER_PASSENGERS_MAX};
+use guichet_engine::network::Effective;
 use guichet_engine::order::{LinePhase, Order};
 use guichet_engine::time::Instant;
 use guichet_ports::center::{Center, Secrets};
@@ -30,8 +31,8 @@ pub const FACTOR_CHARS_MIN: usize = 4;
 pub const TEXT_CHARS_MAX: usize = 60;
 /// How long a booking waits for its places before it is answered as pending, in milliseconds.
 pub const HOLD_PATIENCE_MS: u64 = 8_000;
-/// A booking is not held beyond this before departure, in microseconds.
-const BEFORE_DEPARTURE_US: i64 = 5 * 60 * 1_000_000;
+/// A booking is held for this long at least, in microseconds.
+const LEAST_HOLD_US: i64 = 60 * 1_000_000;
 
 /// The ports a booking needs.
 #[derive(Clone)]
@@ -48,8 +49,6 @@ pub struct Desk {
     pub operator: OperatorId,
     /// The acquirer that handles the cards.
     pub acquirer: AcquirerId,
-    /// How long an unpaid booking is held, in microseconds.
-    pub hold_us: i64,
     /// Turns idempotency keys into ids nobody can guess.
     pub secret: [u8; 32],
 }
@@ -222,6 +221,25 @@ fn document_kind(text: &str) -> Option<u8> {
     }
 }
 
+/// Until when a booking is held: as long as is configured, and no longer than there is time to collect it.
+fn expiry(rules: &Effective, now: Instant, lines: &[NewLine]) -> Result<Instant, Problem> {
+    let first = lines.iter().map(|(l, _)| l.product.departs).min().unwrap_or(now);
+    if first <= soonest(rules, now) {
+        return Err(Problem::field(
+            "lines",
+            "this service leaves too soon to be collected at a terminal",
+        ));
+    }
+    let last_moment = first.plus_us(-i64::from(rules.close_before_s) * 1_000_000);
+    Ok(now.plus_us(i64::from(rules.hold_s) * 1_000_000).min(last_moment))
+}
+
+/// What leaves no later than this cannot be booked any more: its booking has to be held for a while.
+#[must_use]
+pub fn soonest(rules: &Effective, now: Instant) -> Instant {
+    now.plus_us(i64::from(rules.close_before_s) * 1_000_000 + LEAST_HOLD_US)
+}
+
 impl Desk {
     /// Places a booking and waits until its places are held or refused.
     ///
@@ -274,7 +292,8 @@ impl Desk {
             None => self.store(&people, &card)?,
         };
         let now = self.center.now();
-        let expires = self.expiry(now, &lines)?;
+        let rules = self.rules().await;
+        let expires = expiry(&rules, now, &lines)?;
         let currency = lines[0].0.fare.price.currency();
         let body = serde_json::to_vec(request).unwrap_or_default();
         let command = Command {
@@ -283,6 +302,8 @@ impl Desk {
             at: now,
             principal: Principal { role: Role::Guest, id: 0 },
             second: None,
+            channel: Channel::Web,
+            reason: 0,
             body: Body::PlaceOrder(Box::new(PlaceOrder {
                 order,
                 operator: self.operator,
@@ -294,7 +315,7 @@ impl Desk {
                 pickup,
                 currency,
                 expires,
-                config: Version(1),
+                config: rules.version,
             })),
         };
         self.center.submit(command, Secrets::default()).await?;
@@ -419,20 +440,9 @@ impl Desk {
         Ok((passengers, card))
     }
 
-    fn expiry(
-        &self,
-        now: Instant,
-        lines: &[(LinePlaced, Option<ServiceSpec>)],
-    ) -> Result<Instant, Problem> {
-        let first = lines.iter().map(|(l, _)| l.product.departs).min().unwrap_or(now);
-        let last_moment = first.plus_us(-BEFORE_DEPARTURE_US);
-        if last_moment <= now.plus_us(60_000_000) {
-            return Err(Problem::field(
-                "lines",
-                "this service leaves too soon to be collected at a terminal",
-            ));
-        }
-        Ok(now.plus_us(self.hold_us).min(last_moment))
+    /// What the operator has configured for the booking center.
+    pub async fn rules(&self) -> Effective {
+        self.center.configuration(self.operator, None).await
     }
 
     /// The order of a reference, if the second factor is right. Both wrong cases take the same way.
@@ -465,6 +475,8 @@ impl Desk {
             at: self.center.now(),
             principal: Principal { role: Role::Guest, id: 0 },
             second: None,
+            channel: Channel::Web,
+            reason: 0,
             body: Body::CancelOrder { order: order.id },
         };
         self.center.submit(command, Secrets::default()).await?;
@@ -509,7 +521,7 @@ pub struct OrderView {
 pub struct LineView {
     /// Its number.
     pub line: u8,
-    /// `asking`, `held`, `paying`, `printing`, `print_in_doubt`, `issued`, `ended`.
+    /// `asking`, `held`, `paying`, `printing`, `print_in_doubt`, `issued`, `exchanging`, `disrupted`, `not_used`, `ended`.
     pub state: String,
     /// Why it ended: `sold_out`, `seat_taken`, `expired`, `cancelled`, `not_printed` …
     pub ended: Option<String>,
@@ -552,6 +564,8 @@ pub const fn ended_word(why: LineEnd) -> &'static str {
         LineEnd::NotPrinted => "not_printed",
         LineEnd::Disrupted => "disrupted",
         LineEnd::Refunded => "refunded",
+        LineEnd::Exchanged => "exchanged",
+        LineEnd::Voided => "voided",
     }
 }
 
@@ -581,7 +595,8 @@ impl OrderView {
 
 fn state_word(lines: &[LineView]) -> &'static str {
     let count = |state: &str| lines.iter().filter(|l| l.state == state).count();
-    let (ended, issued) = (count("ended"), count("issued"));
+    let issued = ["issued", "exchanging", "disrupted", "not_used"].map(count).iter().sum();
+    let ended = count("ended");
     if count("asking") > 0 {
         return "pending";
     }
@@ -590,7 +605,7 @@ fn state_word(lines: &[LineView]) -> &'static str {
         return match why {
             Some("cancelled") => "cancelled",
             Some("expired") => "expired",
-            Some("not_printed" | "refunded") => "closed",
+            Some("not_printed" | "refunded" | "exchanged" | "voided") => "closed",
             _ => "refused",
         };
     }
@@ -609,14 +624,21 @@ fn line_view(order: &Order, n: usize, vault: &dyn VaultPort) -> LineView {
     let (state, place, ended, ticket) = match &line.phase {
         LinePhase::Asking => ("asking", None, None, None),
         LinePhase::Held(place) => ("held", Some(place), None, None),
-        LinePhase::Pinned(place) | LinePhase::Confirming(place) | LinePhase::Confirmed(place) => {
-            ("paying", Some(place), None, None)
-        }
+        LinePhase::Pinned(place)
+        | LinePhase::Confirming { place, .. }
+        | LinePhase::Confirmed(place) => ("paying", Some(place), None, None),
         LinePhase::Issuing { place, .. } | LinePhase::NotPrinted { place, .. } => {
             ("printing", Some(place), None, None)
         }
         LinePhase::PrintInDoubt { place, .. } => ("print_in_doubt", Some(place), None, None),
         LinePhase::Issued { place, ticket, .. } => ("issued", Some(place), None, Some(*ticket)),
+        LinePhase::Exchanging { place, ticket, .. } => {
+            ("exchanging", Some(place), None, Some(*ticket))
+        }
+        LinePhase::Disrupted { place, ticket, .. } => {
+            ("disrupted", Some(place), None, Some(*ticket))
+        }
+        LinePhase::NoShow { place, ticket, .. } => ("not_used", Some(place), None, Some(*ticket)),
         LinePhase::Releasing { why } | LinePhase::Ended { why } => {
             ("ended", None, Some(*why), None)
         }

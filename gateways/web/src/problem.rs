@@ -125,6 +125,7 @@ fn of_reject(reject: Reject) -> (StatusCode, &'static str, &'static str) {
             "Not possible any more",
             "the booking is in a state in which this cannot be done",
         ),
+        Reject::NotYet => (S::CONFLICT, "Too early", "the time for this has not come"),
         Reject::TooLate => (S::CONFLICT, "Too late", "the time for this is over"),
         Reject::Parked => {
             (S::CONFLICT, "With our staff", "this booking is being looked at by our staff")
@@ -156,6 +157,8 @@ fn of_reject(reject: Reject) -> (StatusCode, &'static str, &'static str) {
         | Reject::BatchOpen
         | Reject::NeedsSecondPrincipal
         | Reject::OtherCard
+        | Reject::NeedsReason
+        | Reject::BadSetting
         | Reject::Gap => {
             (S::UNPROCESSABLE_ENTITY, "Not accepted", "the booking was not accepted as it is")
         }

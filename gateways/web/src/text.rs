@@ -315,7 +315,18 @@ mod tests {
             "expired",
             "closed",
         ];
-        let lines = ["asking", "held", "paying", "printing", "print_in_doubt", "issued", "ended"];
+        let lines = [
+            "asking",
+            "held",
+            "paying",
+            "printing",
+            "print_in_doubt",
+            "issued",
+            "exchanging",
+            "disrupted",
+            "not_used",
+            "ended",
+        ];
         let ends = [
             E::SoldOut,
             E::SeatTaken,
@@ -326,6 +337,8 @@ mod tests {
             E::NotPrinted,
             E::Disrupted,
             E::Refunded,
+            E::Exchanged,
+            E::Voided,
         ];
         let keys =
             states

@@ -147,7 +147,7 @@ impl Auditor {
         match event {
             Event::Order(id, fact) => self.orders.take(place, *id, fact, &mut self.days, out),
             Event::Inventory(id, fact) => self.seats.take(place, *id, fact, out),
-            Event::Terminal(..) => {}
+            Event::Terminal(..) | Event::Network(..) => {}
             Event::Ledger(posting) => self.books.take(place, posting, out),
             Event::Settlement(fact) => self.days.take(place, fact, out),
             Event::Answered(answered) => self.marks.answered(place, answered, out),

@@ -82,6 +82,7 @@ impl Marks {
             Event::Order(..)
             | Event::Inventory(..)
             | Event::Terminal(..)
+            | Event::Network(..)
             | Event::Ledger(..)
             | Event::Settlement(..)
             | Event::Answered(..)

@@ -44,12 +44,14 @@ pub(crate) struct Orders {
 enum About {
     Order,
     Line(LineNo),
+    NewLine(LineNo),
     Payment(PaymentNo),
     Refund,
 }
 
 fn about(event: &OrderEvent) -> About {
     match event {
+        OrderEvent::ExchangeAsked { by, .. } => About::NewLine(*by),
         OrderEvent::LineHeld { line, .. }
         | OrderEvent::IssueTold { line, .. }
         | OrderEvent::LineIssued { line, .. }
@@ -89,6 +91,9 @@ fn about(event: &OrderEvent) -> About {
         | OrderEvent::ReceiptTold { .. }
         | OrderEvent::ReceiptReported { .. }
         | OrderEvent::CancelAsked
+        | OrderEvent::ExchangeEnded { .. }
+        | OrderEvent::LineDisrupted { .. }
+        | OrderEvent::NotShown { .. }
         | OrderEvent::Parked { .. }
         | OrderEvent::Unparked
         | OrderEvent::Closed => About::Order,
@@ -155,6 +160,7 @@ impl Orders {
         };
         match about(event) {
             About::Order => order.closed |= *event == OrderEvent::Closed,
+            About::NewLine(by) => order.take_new_line(&mut context, by, event),
             About::Line(line) => order.take_line(&mut context, line, event, &mut self.tickets),
             About::Payment(payment) => order.take_payment(&mut context, payment, event),
             About::Refund => self.refunds_done += u64::from(order.take_refund(&mut context, event)),
@@ -250,6 +256,16 @@ impl Order {
             refunds: BTreeMap::new(),
             closed: false,
         }
+    }
+
+    /// A line that is to take the place of a ticket.
+    fn take_new_line(&mut self, context: &mut Context<'_>, by: LineNo, event: &OrderEvent) {
+        self.closed = false;
+        let OrderEvent::ExchangeAsked { new, .. } = event else { return };
+        if usize::from(by.0) != self.lines.len() {
+            context.broken(Rule::Journal, format!("line {by} added after {}", self.lines.len()));
+        }
+        self.lines.push(Line::new(context.place, new));
     }
 
     fn take_line(
@@ -413,7 +429,9 @@ impl Order {
         let due = self.lines.get(usize::from(line.0)).and_then(|facts| facts.due);
         // Whoever gave a ticket back may pay for that; whoever never had one may not.
         let right = match why {
-            LineEnd::Refunded => due.is_some_and(|due| amount <= due && amount.minor() >= 0),
+            LineEnd::Refunded | LineEnd::Exchanged => {
+                due.is_some_and(|due| amount <= due && amount.minor() >= 0)
+            }
             LineEnd::SoldOut
             | LineEnd::SeatTaken
             | LineEnd::ProviderRefused
@@ -421,7 +439,8 @@ impl Order {
             | LineEnd::Cancelled
             | LineEnd::OrderAbandoned
             | LineEnd::NotPrinted
-            | LineEnd::Disrupted => due == Some(amount),
+            | LineEnd::Disrupted
+            | LineEnd::Voided => due == Some(amount),
         };
         if !right {
             let detail = format!("refund of {amount} for line {line}, which cost {due:?}");
@@ -478,7 +497,10 @@ impl Order {
             (true, None) | (false, Some(Refund { done: true, .. })) => {}
             (true, Some(refund)) => {
                 let given_back = match refund.why {
-                    LineEnd::Refunded | LineEnd::Disrupted => true,
+                    LineEnd::Refunded
+                    | LineEnd::Disrupted
+                    | LineEnd::Exchanged
+                    | LineEnd::Voided => true,
                     LineEnd::SoldOut
                     | LineEnd::SeatTaken
                     | LineEnd::ProviderRefused

@@ -1,6 +1,6 @@
 //! A sound purchase as facts, and ways to break it.
 
-use guichet_engine::command::{Principal, Role};
+use guichet_engine::command::{Channel, Principal, Role};
 use guichet_engine::event::*;
 use guichet_engine::ids::*;
 use guichet_engine::message::Message;
@@ -66,13 +66,17 @@ pub(super) fn line_placed() -> LinePlaced {
     }
 }
 
+fn card() -> CardOnFile {
+    CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: ACQUIRER }
+}
+
 pub(super) fn placed(lines: u8) -> OrderEvent {
     OrderEvent::Placed(Box::new(Placed {
         at: Instant(1),
         operator: OPERATOR,
         reference: Reference(*b"7K3M9QX2TB"),
         factor: [0; 16],
-        card: CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: ACQUIRER },
+        card: card(),
         passengers: vec![Passenger { person: PersonId(1), category: 1 }],
         lines: vec![line_placed(); usize::from(lines)],
         pickup: "A".into(),
@@ -193,10 +197,12 @@ pub(super) fn paid(order: OrderId, lines: u8, stan: u32, rrn: &str) -> Vec<Event
                 terminal: TERMINAL,
                 session: SESSION,
                 acquirer: ACQUIRER,
+                tender: Tender::Card(card()),
                 flow: Flow::TwoStep,
                 amount,
                 lines: (0..lines).map(LineNo).collect(),
                 until: UNTIL,
+                config: Version(1),
             },
             OrderEvent::AuthorizationAsked {
                 payment,
@@ -339,6 +345,8 @@ pub(super) fn batch(command: u64, events: Vec<Event>) -> Batch {
             at: Instant(1_000_000),
             principal: Principal { role: Role::System, id: 0 },
             second: None,
+            channel: Channel::Internal,
+            reason: 0,
             events,
         }],
     }
@@ -376,6 +384,7 @@ pub(super) fn order_fact(event: &Event, is: impl Fn(&OrderEvent) -> bool) -> boo
         Event::Order(_, fact) => is(fact),
         Event::Inventory(..)
         | Event::Terminal(..)
+        | Event::Network(..)
         | Event::Ledger(..)
         | Event::Settlement(..)
         | Event::Answered(..)

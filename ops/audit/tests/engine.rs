@@ -9,7 +9,7 @@ mod books;
 mod world;
 
 use guichet_audit::{Auditor, Report};
-use guichet_engine::command::{Body, Principal, Role};
+use guichet_engine::command::{Body, Channel, Principal, Role};
 use guichet_engine::event::{Event, Flow, InventoryEvent, OrderEvent};
 use guichet_engine::ids::{CommandId, LineNo, OrderId, PartitionId};
 use guichet_engine::time::Instant;
@@ -40,6 +40,8 @@ fn audit(world: &World, drained: bool) -> Report {
                 at: Instant(world.now),
                 principal: Principal { role: Role::System, id: 0 },
                 second: None,
+                channel: Channel::Internal,
+                reason: 0,
                 events: vec![event.clone()],
             };
             // As the journal would keep it.
@@ -160,6 +162,7 @@ fn matters(event: &Event) -> bool {
         ),
         // A cutover that is lost shows only with the next one, an answer only with its repetition.
         Event::Terminal(..)
+        | Event::Network(..)
         | Event::Settlement(_)
         | Event::Answered(_)
         | Event::Received { .. }

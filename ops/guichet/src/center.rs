@@ -12,9 +12,10 @@ use guichet_actors::{
     open_segments,
 };
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
-use guichet_engine::command::{Body, Command, Principal, Role};
+use guichet_engine::command::{Body, Channel, Command, Principal, Role};
 use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, ProviderId, Rrn, Stan, TerminalId};
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::network::{Level, Settings};
 use guichet_engine::time::BusinessDate;
 use guichet_feeds::store::FileStore;
 use guichet_journal::LogOptions;
@@ -100,6 +101,8 @@ pub fn internal(handle: &CenterHandle, role: Role, body: Body) -> Result<Command
         at: handle.now(),
         principal: principal(role),
         second: None,
+        channel: Channel::Console,
+        reason: 0,
         body,
     })
 }
@@ -165,6 +168,7 @@ impl Center {
                 center.handle.set_ports(center.ports(Arc::new(NoTerminals), BTreeMap::new()))
             }
         }
+        center.begin_network().await?;
         center.begin_business().await?;
         Ok(center)
     }
@@ -317,7 +321,6 @@ impl Center {
             keys: Arc::clone(&self.vault) as Arc<dyn KeyServer>,
             operator: OperatorId(self.config.operator.id),
             acquirer,
-            hold_us: i64::from(self.config.hold_minutes) * 60_000_000,
             secret: site_secret(&self.data.root().join("site.key"))?,
         };
         let web = WebConfig {
@@ -338,6 +341,24 @@ impl Center {
         })?;
         self.web = Some(address);
         self.site = Some(site);
+        Ok(())
+    }
+
+    /// A network that nobody has configured yet begins with what the configuration file says.
+    async fn begin_network(&self) -> Result<()> {
+        let operator = OperatorId(self.config.operator.id);
+        let known = self.handle.ask(operator.slot(), move |p| p.network(operator).is_some());
+        if known.await.context("the partition of the network does not run")? {
+            return Ok(());
+        }
+        let hold_s = Some(self.config.hold_minutes.saturating_mul(60));
+        let settings = Box::new(Settings { hold_s, ..Settings::default() });
+        let (level, from) = (Level::Operator, self.handle.now());
+        let body = Body::Configure { operator, level, from, settings };
+        let command = internal(&self.handle, Role::System, body)?;
+        self.handle.submit(command, Secrets::default()).await.context(
+            "hold_minutes of the configuration is out of its range (1 minute to 30 days)",
+        )?;
         Ok(())
     }
 

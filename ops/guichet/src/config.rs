@@ -16,7 +16,7 @@ use crate::data::{DataDir, write_secret};
 pub struct Config {
     /// Partitions of the engine; fixed when a data directory is made.
     pub partitions: u16,
-    /// Minutes an unpaid booking is held, at most.
+    /// Minutes an unpaid booking is held at most, in a new data directory; later `guichet operator configure` says it.
     pub hold_minutes: u32,
     /// The currency that the acquirers settle in.
     pub currency: String,

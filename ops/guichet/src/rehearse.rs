@@ -122,6 +122,7 @@ pub fn name(event: &Event) -> String {
         Event::Inventory(_, event) => ("inventory ", format!("{event:?}")),
         Event::Terminal(_, event) => ("terminal ", format!("{event:?}")),
         Event::Settlement(event) => ("settlement ", format!("{event:?}")),
+        Event::Network(_, event) => ("network ", format!("{event:?}")),
         Event::Ledger(posting) => ("ledger ", format!("{:?}", posting.kind)),
         Event::Sent { message, .. } => ("sent ", format!("{message:?}")),
         Event::Answered(_) | Event::Received { .. } | Event::Acknowledged { .. } => {

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant as Moment};
 
-use guichet_engine::command::{Body, Command, PlaceOrder, Principal, Role};
+use guichet_engine::command::{Body, Channel, Command, PlaceOrder, Principal, Role};
 use guichet_engine::event::{
     Authority, CardOnFile, Fare, LinePlaced, Needs, Passenger, Product, ProviderKind, Run,
 };
@@ -55,7 +55,16 @@ pub async fn center(center: &dyn Center, operator: OperatorId) {
 fn command(center: &dyn Center, role: Role, n: u64, body: Body) -> Command {
     let principal = Principal { role, id: 1 };
     let (id, at) = (CommandId(0xc0_0000 + u128::from(n)), center.now());
-    Command { id, fingerprint: [7; 16], at, principal, second: None, body }
+    Command {
+        id,
+        fingerprint: [7; 16],
+        at,
+        principal,
+        second: None,
+        channel: Channel::Internal,
+        reason: 0,
+        body,
+    }
 }
 
 /// One ticket of a service whose provider decides.

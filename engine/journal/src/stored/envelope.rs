@@ -40,6 +40,8 @@ pub enum StoredType {
     Mail,
     /// One line of a settlement file.
     SettlementLine,
+    /// The configuration of one network.
+    Network,
 }
 
 impl StoredType {
@@ -54,6 +56,7 @@ impl StoredType {
             Self::Counters => 7,
             Self::Mail => 8,
             Self::SettlementLine => 9,
+            Self::Network => 10,
         }
     }
 }

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use guichet_engine::ids::{
-    AcquirerId, Attempt, AuthCode, CardId, CardTag, CommandId, LineNo, OperatorId, OrderId,
-    PartitionId, PassengerNo, PaymentNo, PersonId, ProviderId, Reference, RefundNo, ResponseCode,
-    Rrn, ServiceId, SessionId, Slot, Stan, TerminalId, TicketNumber, UnitNo, Version,
+    AcquirerId, Attempt, AuthCode, CardId, CardTag, CommandId, GroupId, LineNo, OperatorId,
+    OrderId, PartitionId, PassengerNo, PaymentNo, PersonId, ProviderId, Reference, RefundNo,
+    ResponseCode, Rrn, ServiceId, SessionId, Slot, Stan, TerminalId, TicketNumber, UnitNo, Version,
 };
 use guichet_engine::limits::SLOTS;
 use guichet_engine::money::Currency;
@@ -69,6 +69,7 @@ newtype!(
     Stan(u32),
     Version(u32),
     TerminalId(u32),
+    GroupId(u32),
     CommandId(u128),
     PersonId(u128),
     CardId(u128),

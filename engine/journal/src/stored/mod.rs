@@ -9,7 +9,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-use guichet_engine::command::Principal;
+use guichet_engine::command::{Channel, Principal};
 use guichet_engine::event::Event;
 use guichet_engine::ids::{CommandId, PartitionId};
 use guichet_engine::time::Instant;
@@ -38,6 +38,10 @@ pub struct Entry {
     pub principal: Principal,
     /// The second principal of a two-person approval.
     pub second: Option<Principal>,
+    /// Over which channel it came.
+    pub channel: Channel,
+    /// Why, where a reason was due; else 0.
+    pub reason: u16,
     /// What happened, in order; messages sent and taken in are events too.
     pub events: Vec<Event>,
 }
@@ -195,6 +199,7 @@ part!(
     guichet_engine::order::Order => Order as Order,
     guichet_engine::inventory::Service => Service as Service,
     guichet_engine::terminal::Terminal => Terminal as Terminal,
+    guichet_engine::network::Network => Network as Network,
     guichet_engine::ledger::Ledger => Ledger as Ledger,
     guichet_engine::settlement::Settlement => Settlement as Settlement,
     guichet_engine::settlement::SettlementLine => SettlementLine as SettlementLine,

@@ -1,10 +1,11 @@
 //! One value of every variant, each field with a value of its own, for golden bytes.
 
-use guichet_engine::command::{Principal, ProviderStep, Role};
+use guichet_engine::command::{Channel, Principal, ProviderStep, Role};
 use guichet_engine::event::*;
 use guichet_engine::ids::*;
 use guichet_engine::message::{HoldRequest, Message};
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::network::{Level, Revision, Settings};
 use guichet_engine::order::{
     Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund,
 };
@@ -131,7 +132,7 @@ fn order_line_events() -> Vec<OrderEvent> {
         OrderEvent::ProviderDone { line, attempt, op: ProviderStep::Confirm },
         OrderEvent::ProviderRefused { line, attempt, op: ProviderStep::Release, code: 5 },
         OrderEvent::ServiceDone { line, attempt, op: ProviderStep::Refund },
-        OrderEvent::ConfirmAsked { line },
+        OrderEvent::ConfirmAsked { line, until: UNTIL },
         OrderEvent::LineConfirmed { line },
         OrderEvent::IssueTold { line, print, ticket, terminal, session, deadline: UNTIL },
         OrderEvent::LineIssued { line, print, proof: PROOF },
@@ -143,6 +144,15 @@ fn order_line_events() -> Vec<OrderEvent> {
         OrderEvent::Parked { reason: 901 },
         OrderEvent::Unparked,
         OrderEvent::Closed,
+        OrderEvent::ExchangeAsked {
+            line,
+            by: LineNo(4),
+            new: Box::new(line_placed()),
+            expires: UNTIL,
+        },
+        OrderEvent::ExchangeEnded { line },
+        OrderEvent::LineDisrupted { line, until: UNTIL },
+        OrderEvent::NotShown { line },
     ]
 }
 
@@ -156,10 +166,12 @@ fn order_payment_events() -> Vec<OrderEvent> {
             terminal,
             session,
             acquirer: AcquirerId(4),
+            tender: Tender::Card(card()),
             flow: Flow::TwoStep,
             amount: money(55_800),
             lines: vec![LineNo(0), LineNo(3)],
             until: UNTIL,
+            config: Version(13),
         },
         OrderEvent::HoldPinned { payment, line },
         OrderEvent::AuthorizationAsked { payment, numbers, not_after: UNTIL },
@@ -273,6 +285,22 @@ fn settlement_events() -> Vec<SettlementEvent> {
     ]
 }
 
+fn network_events() -> Vec<NetworkEvent> {
+    vec![NetworkEvent::Configured(Revision {
+        version: Version(14),
+        level: Level::Terminal(TerminalId(70_001)),
+        from: UNTIL,
+        settings: Settings {
+            group: Some(GroupId(80_000)),
+            hold_s: Some(3_600),
+            close_before_s: Some(301),
+            payment_s: Some(181),
+            prompt_s: None,
+            language: Some("zh-Hans".into()),
+        },
+    })]
+}
+
 fn messages() -> Vec<Message> {
     let (service, hold, payment, until) = (SERVICE, HOLD, PaymentNo(5), UNTIL);
     let (operator, acquirer, closes) = (OperatorId(6), AcquirerId(4), DATE);
@@ -340,6 +368,7 @@ pub(super) fn events() -> Vec<Event> {
         terminal_events().into_iter().map(|fact| Event::Terminal(TerminalId(70_001), fact)),
     );
     events.extend(settlement_events().into_iter().map(Event::Settlement));
+    events.extend(network_events().into_iter().map(|fact| Event::Network(OperatorId(6), fact)));
     events.extend(postings().into_iter().map(Event::Ledger));
     events.push(Event::Answered(answered(None)));
     events.push(Event::Answered(answered(Some(Reject::HoldEnding))));
@@ -362,6 +391,8 @@ pub(super) fn batch(events: Vec<Event>) -> Batch {
             at: Instant(1_790_111_222_333_444),
             principal: Principal { role: Role::Terminal, id: 70_001 },
             second: Some(Principal { role: Role::Operator, id: 1_234 }),
+            channel: Channel::Console,
+            reason: 902,
             events,
         }],
     }
@@ -375,7 +406,7 @@ fn line_phases() -> Vec<LinePhase> {
         LinePhase::Asking,
         LinePhase::Held(place()),
         LinePhase::Pinned(place()),
-        LinePhase::Confirming(place()),
+        LinePhase::Confirming { place: place(), until: UNTIL },
         LinePhase::Confirmed(place()),
         LinePhase::Issuing { place: place(), print, ticket, terminal, session, deadline: UNTIL },
         LinePhase::PrintInDoubt { place: place(), print, ticket, terminal, session, until: UNTIL },
@@ -383,6 +414,16 @@ fn line_phases() -> Vec<LinePhase> {
         LinePhase::Issued { place: place(), ticket, terminal, proof: PROOF },
         LinePhase::Releasing { why: LineEnd::Disrupted },
         LinePhase::Ended { why: LineEnd::Refunded },
+        LinePhase::Exchanging {
+            place: place(),
+            ticket,
+            terminal,
+            proof: PROOF,
+            by: LineNo(4),
+            until: Some(UNTIL),
+        },
+        LinePhase::Disrupted { place: place(), ticket, terminal, proof: PROOF, until: UNTIL },
+        LinePhase::NoShow { place: place(), ticket, terminal, proof: PROOF },
     ]
 }
 
@@ -425,6 +466,7 @@ pub(super) fn settlement_line() -> SettlementLine {
 pub(super) fn order() -> Order {
     let line = |phase| Line {
         placed: line_placed(),
+        expires: UNTIL,
         attempt: Attempt(700),
         booking: Some("PNR42".into()),
         phase,
@@ -438,6 +480,7 @@ pub(super) fn order() -> Order {
         terminal: TerminalId(70_001),
         session: SessionId(1 << 40),
         acquirer: AcquirerId(4),
+        tender: Tender::Card(card()),
         flow: Flow::OneStep,
         amount: money(55_800),
         lines: vec![LineNo(0), LineNo(3)],
@@ -449,6 +492,7 @@ pub(super) fn order() -> Order {
         phase,
         receipt_number: Some(1 << 33),
         receipt: Some(true),
+        config: Version(13),
     };
     Order {
         id: ORDER,

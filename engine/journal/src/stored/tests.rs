@@ -45,6 +45,7 @@ fn label(event: &Event) -> String {
         Event::Inventory(_, fact) => format!("Inventory {fact:?}"),
         Event::Terminal(_, fact) => format!("Terminal {fact:?}"),
         Event::Settlement(fact) => format!("Settlement {fact:?}"),
+        Event::Network(_, fact) => format!("Network {fact:?}"),
         Event::Ledger(posting) => format!("Ledger {:?}", posting.kind),
         Event::Answered(answered) => format!("Answered {}", answered.reject.is_none()),
         Event::Received { .. } | Event::Acknowledged { .. } => format!("{event:?}"),
@@ -68,6 +69,7 @@ fn goldens() -> BTreeMap<String, Vec<u8>> {
     };
     part("service", state.services.values().next().expect("a service").encode());
     part("terminal", state.terminals.values().next().expect("a terminal").encode());
+    part("network", state.networks.values().next().expect("a network").encode());
     part("counters", state.counters.values().next().expect("counters").encode());
     part("ledger", state.ledger.encode());
     part("settlement", state.settlement.encode());
@@ -126,6 +128,8 @@ fn small_enums() -> BTreeMap<String, Vec<u8>> {
         ExceptionKind => event::ExceptionKind,
         Entity => event::Entity,
         Role => command::Role,
+        Channel => command::Channel,
+        Level => guichet_engine::network::Level,
         HoldState => guichet_engine::inventory::HoldState,
         LineKind => guichet_engine::settlement::LineKind,
         LineSource => guichet_engine::settlement::LineSource,
@@ -169,6 +173,7 @@ fn golden_bytes_are_read_as_the_values_they_were() {
     let state = partition().state().clone();
     assert_eq!(state.services.values().next(), Some(&read(&golden, "service")));
     assert_eq!(state.terminals.values().next(), Some(&read(&golden, "terminal")));
+    assert_eq!(state.networks.values().next(), Some(&read(&golden, "network")));
     assert_eq!(state.counters.values().next(), Some(&read(&golden, "counters")));
     assert_eq!(state.ledger, read(&golden, "ledger"));
     assert_eq!(state.mail, read(&golden, "mail"));
@@ -188,6 +193,7 @@ fn samples_have_every_variant() {
             Event::Inventory(_, fact) => ("inventory", content::<_, v1::InventoryEvent>(fact)),
             Event::Terminal(_, fact) => ("terminal", content::<_, v1::TerminalEvent>(fact)),
             Event::Settlement(fact) => ("settlement", content::<_, v1::SettlementEvent>(fact)),
+            Event::Network(_, fact) => ("network", content::<_, v1::NetworkEvent>(fact)),
             Event::Sent { message, .. } => ("message", content::<_, v1::Message>(message)),
             Event::Ledger(_)
             | Event::Answered(_)
@@ -201,12 +207,16 @@ fn samples_have_every_variant() {
     seen.entry("line phase").or_default().extend(lines);
     let payments = order.payments.iter().map(|p| content::<_, v1::PaymentPhase>(&p.phase)[0]);
     seen.entry("payment phase").or_default().extend(payments);
+    let tenders = order.payments.iter().map(|p| content::<_, v1::Tender>(&p.tender)[0]);
+    seen.entry("tender").or_default().extend(tenders);
     for (name, codes) in [
+        ("tender", v1::Tender::CODES),
         ("event", v1::Event::CODES),
         ("order", v1::OrderEvent::CODES),
         ("inventory", v1::InventoryEvent::CODES),
         ("terminal", v1::TerminalEvent::CODES),
         ("settlement", v1::SettlementEvent::CODES),
+        ("network", v1::NetworkEvent::CODES),
         ("message", v1::Message::CODES),
         ("line phase", v1::LinePhase::CODES),
         ("payment phase", v1::PaymentPhase::CODES),
@@ -253,6 +263,7 @@ fn the_parts_of_a_partition_come_back_as_they_were() {
         orders: all(&state.orders),
         services: all(&state.services),
         terminals: all(&state.terminals),
+        networks: all(&state.networks),
         ledger: back(&state.ledger),
         settlement,
         counters: all(&state.counters),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use guichet_engine::command::{
-    BankExchange, BankOutcome, Body, Command, PlaceOrder, Principal, ProviderOutcome, ProviderStep,
-    Role,
+    BankExchange, BankOutcome, Body, Channel, Command, PlaceOrder, Principal, ProviderOutcome,
+    ProviderStep, Role,
 };
 use guichet_engine::effect::{BankOp, Intent, ProviderOp};
 use guichet_engine::event::{
@@ -21,6 +21,7 @@ use guichet_engine::ids::{
     UnitNo, Version,
 };
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::network::Effective;
 use guichet_engine::order::Order;
 use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::time::{BusinessDate, Instant};
@@ -115,7 +116,16 @@ impl TestCenter {
         let principal = Principal { role, id: 1 };
         let id = CommandId(u128::from_be_bytes(id));
         let (fingerprint, at) = ([0; 16], self.now());
-        self.take(&Command { id, fingerprint, at, principal, second: None, body })
+        self.take(&Command {
+            id,
+            fingerprint,
+            at,
+            principal,
+            second: None,
+            channel: Channel::Internal,
+            reason: 0,
+            body,
+        })
     }
 
     pub fn order_now(&self, id: OrderId) -> Order {
@@ -193,6 +203,15 @@ impl Center for TestCenter {
     }
     fn order_after(&self, id: OrderId, _: u64, _: u64) -> Later<Option<Arc<Order>>> {
         self.order(id)
+    }
+    fn configuration(
+        &self,
+        operator: OperatorId,
+        terminal: Option<TerminalId>,
+    ) -> Later<Effective> {
+        let network = self.partition.lock().network(operator).cloned();
+        let found = network.map_or_else(Effective::default, |n| n.effective(self.now(), terminal));
+        async move { found }.boxed()
     }
     fn order_by_reference(&self, reference: Reference) -> Later<Option<OrderId>> {
         let id = self.partition.lock().order_by_reference(reference);

@@ -189,7 +189,7 @@ impl BookPage<'_> {
     }
 }
 
-fn show(
+async fn show(
     app: &App,
     request: &HttpRequest,
     trip: &Trip,
@@ -212,7 +212,7 @@ fn show(
         each: t.with2("book.each", &("n", "price"), count, &trip.price),
         seat_list: names.join(", "),
         seats_link: format!("/seats?{}", trip.query(count, &form.seat_numbers())),
-        hold_time: t.duration(app.desk.hold_us),
+        hold_time: t.duration(i64::from(app.desk.rules().await.hold_s) * 1_000_000),
         card_again: form.card_typed,
         kinds: KINDS,
         secret_least: FACTOR_CHARS_MIN,
@@ -264,7 +264,7 @@ pub async fn form(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
         card_typed: false,
         seats,
     };
-    show(&app, &request, &trip, &form, Errors::default(), StatusCode::OK)
+    show(&app, &request, &trip, &form, Errors::default(), StatusCode::OK).await
 }
 
 fn filled(app: &App, t: Text, trip: &Trip, fields: &Fields) -> BookForm {
@@ -376,7 +376,7 @@ pub async fn place(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
     };
     let mut form = filled(&app, t, &trip, &fields);
     if changed(&mut form, fields.get("action")) {
-        return show(&app, &request, &trip, &form, Errors::default(), StatusCode::OK);
+        return show(&app, &request, &trip, &form, Errors::default(), StatusCode::OK).await;
     }
     let card: String =
         fields.get("card").chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
@@ -386,7 +386,7 @@ pub async fn place(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
     }
     if !errors.0.is_empty() {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return show(&app, &request, &trip, &form, errors, status);
+        return show(&app, &request, &trip, &form, errors, status).await;
     }
     if form.key.len() != 32 || !form.key.bytes().all(|b| b.is_ascii_hexdigit()) {
         return page::problem(&app, &request, StatusCode::FORBIDDEN, "form");
@@ -414,7 +414,7 @@ pub async fn place(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
             }
             response
         }
-        Err(problem) => again(&app, &request, &trip, &form, &problem),
+        Err(problem) => again(&app, &request, &trip, &form, &problem).await,
     }
 }
 
@@ -435,7 +435,7 @@ fn changed(form: &mut BookForm, action: &str) -> bool {
 }
 
 /// What can be mended or waited for is told on the form, so that nothing has to be typed twice.
-fn again(
+async fn again(
     app: &App,
     request: &HttpRequest,
     trip: &Trip,
@@ -457,5 +457,5 @@ fn again(
         _ => return page::of_problem(app, request, problem),
     }
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-    show(app, request, trip, form, errors, status)
+    show(app, request, trip, form, errors, status).await
 }

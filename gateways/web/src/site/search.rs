@@ -13,8 +13,6 @@ use super::page::{Chrome, encoded, render};
 use crate::server::App;
 use crate::text::{Text, clock, day};
 
-/// A train that leaves sooner than this cannot be booked any more, in microseconds.
-const TOO_SOON_US: i64 = 6 * 60 * 1_000_000;
 /// From this many seats left on, the number is shown as a warning.
 const FEW: u32 = 10;
 
@@ -315,7 +313,7 @@ pub async fn results(app: web::Data<App>, request: HttpRequest) -> HttpResponse 
     let names = ("from", "to");
     let heading = t.with2("results.title", &names, &search.from.name, &search.to.name);
     let chrome = Chrome::new(&app, &request, heading.clone());
-    let soonest = app.desk.center.now().plus_us(TOO_SOON_US);
+    let soonest = crate::booking::soonest(&app.desk.rules().await, app.desk.center.now());
     let all = app.desk.info.journeys(&search.from.id, &search.to.id, &search.date.to_string());
     let known = all.len();
     let rows: Vec<Row> = all

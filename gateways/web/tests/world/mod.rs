@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::web;
-use guichet_engine::command::{Body, Command, Principal, ProviderOutcome, ProviderStep, Role};
+use guichet_engine::command::{
+    Body, Channel, Command, Principal, ProviderOutcome, ProviderStep, Role,
+};
 use guichet_engine::effect::{Intent, ProviderIntent, ProviderOp};
 use guichet_engine::event::Event;
 use guichet_engine::ids::{
     AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, Slot, TerminalId,
 };
+use guichet_engine::network::Effective;
 use guichet_engine::order::Order;
 use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::terminal::Terminal;
@@ -66,6 +69,8 @@ impl World {
             at: self.now(),
             principal: Principal { role, id: 1 },
             second: None,
+            channel: Channel::Internal,
+            reason: 0,
             body,
         }
     }
@@ -188,6 +193,15 @@ impl Center for World {
         self.line.pass(10_000_000);
         self.order(id)
     }
+    fn configuration(
+        &self,
+        operator: OperatorId,
+        terminal: Option<TerminalId>,
+    ) -> Later<Effective> {
+        let network = self.lock().network(operator).cloned();
+        let found = network.map_or_else(Effective::default, |n| n.effective(self.now(), terminal));
+        ready(found)
+    }
     fn order_by_reference(&self, reference: Reference) -> Later<Option<OrderId>> {
         ready(self.lock().order_by_reference(reference))
     }
@@ -228,7 +242,6 @@ pub fn stage(burst: u32) -> Stage {
         keys: Arc::clone(&safe) as _,
         operator: OperatorId(1),
         acquirer: AcquirerId(1),
-        hold_us: 30 * 60_000_000,
         secret: [7; 32],
     };
     let config = WebConfig {

@@ -166,7 +166,7 @@ pub fn order(event: &OrderEvent) -> Told {
         E::PaymentEnded { payment, why } => {
             told("order", format!("payment {payment}: ended, no money moved: {}", ending(*why)))
         }
-        E::ConfirmAsked { line } => told("seat", format!("line {line}: to be confirmed")),
+        E::ConfirmAsked { line, .. } => told("seat", format!("line {line}: to be confirmed")),
         E::LineConfirmed { line } => {
             told("seat", format!("line {line}: confirmed by inventory and provider"))
         }
@@ -230,6 +230,27 @@ pub fn order(event: &OrderEvent) -> Told {
             ),
         ),
         E::CancelAsked => told("order", "cancelled by the person".into()),
+        E::ExchangeAsked { line, by, new, .. } => told(
+            "order",
+            format!(
+                "line {line} is to be exchanged for line {by}: {} {} – {}, {}",
+                new.product.service_name,
+                new.product.from_name,
+                new.product.to_name,
+                new.fare.price
+            ),
+        ),
+        E::ExchangeEnded { line } => {
+            told("order", format!("line {line}: the exchange came to nothing, its ticket stands"))
+        }
+        E::LineDisrupted { line, until } => told(
+            "provider",
+            format!(
+                "line {line}: the service does not run; the money goes back by itself at {}",
+                clock::at(*until)
+            ),
+        ),
+        E::NotShown { line } => told("provider", format!("line {line}: the ticket was not used")),
         E::StaleAnswer { payment, step, approved } => told(
             "bank",
             format!(

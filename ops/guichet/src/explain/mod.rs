@@ -121,7 +121,8 @@ fn tell(event: &Event) -> Option<describe::Told> {
         Event::Terminal(_, event) => describe::terminal(event),
         Event::Ledger(posting) => describe::posting(posting),
         Event::Settlement(event) => describe::settlement(event),
-        Event::Answered(_)
+        Event::Network(..)
+        | Event::Answered(_)
         | Event::Sent { .. }
         | Event::Received { .. }
         | Event::Acknowledged { .. } => return None,

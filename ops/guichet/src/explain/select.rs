@@ -192,7 +192,8 @@ impl Found {
                     }
                 }
             }
-            Event::Answered(_)
+            Event::Network(..)
+            | Event::Answered(_)
             | Event::Sent { .. }
             | Event::Received { .. }
             | Event::Acknowledged { .. } => false,

@@ -15,6 +15,7 @@ form!(enum Event = event::Event {
     7 => Sent { to: u16, partition: u16, n: u64, message: Message },
     8 => Received { from: u16, n: u64 },
     9 => Acknowledged { by: u16, n: u64 },
+    10 => Network(operator: u16, fact: NetworkEvent),
 });
 
 form!(enum OrderEvent = event::OrderEvent {
@@ -30,10 +31,12 @@ form!(enum OrderEvent = event::OrderEvent {
         terminal: u32,
         session: u64,
         acquirer: u16,
+        tender: Tender,
         flow: Flow,
         amount: Money,
         lines: Vec<u8>,
         until: i64,
+        config: u32,
     },
     9 => HoldPinned { payment: u8, line: u8 },
     10 => AuthorizationAsked { payment: u8, numbers: BankNumbers, not_after: i64 },
@@ -54,7 +57,7 @@ form!(enum OrderEvent = event::OrderEvent {
     },
     18 => Reversed { payment: u8, step: BankStep },
     19 => PaymentEnded { payment: u8, why: PaymentEnd },
-    20 => ConfirmAsked { line: u8 },
+    20 => ConfirmAsked { line: u8, until: i64 },
     21 => LineConfirmed { line: u8 },
     22 => IssueTold {
         line: u8,
@@ -91,6 +94,10 @@ form!(enum OrderEvent = event::OrderEvent {
     39 => ProviderRefused { line: u8, attempt: u16, op: ProviderStep, code: u8 },
     40 => ServiceDone { line: u8, attempt: u16, op: ProviderStep },
     41 => RefundRefused { refund: u8, code: [u8; 2] },
+    42 => ExchangeAsked { line: u8, by: u8, new: Box<LinePlaced>, expires: i64 },
+    43 => ExchangeEnded { line: u8 },
+    44 => LineDisrupted { line: u8, until: i64 },
+    45 => NotShown { line: u8 },
 });
 
 form!(enum InventoryEvent = event::InventoryEvent {
@@ -120,6 +127,8 @@ form!(enum TerminalEvent = event::TerminalEvent {
     5 => Disconnected { at: i64 },
     6 => DeviceReported { device: u8, state: u8, supply: u8, at: i64 },
 });
+
+form!(enum NetworkEvent = event::NetworkEvent { 1 => Configured(revision: Revision) });
 
 form!(enum SettlementEvent = event::SettlementEvent {
     1 => CutOver { operator: u16, acquirer: u16, closes: u32, opens: u32 },

@@ -27,9 +27,19 @@ form!(struct Entry = outer::Entry {
     at: i64,
     principal: Principal,
     second: Option<Principal>,
+    channel: Channel,
+    reason: u16,
     events: Vec<Event>,
 });
 form!(struct Principal = command::Principal { role: Role, id: u64 });
+form!(enum Channel = command::Channel {
+    1 => Internal,
+    2 => Web,
+    3 => Telephone,
+    4 => Terminal,
+    5 => Gateway,
+    6 => Console,
+});
 form!(enum Role = command::Role {
     1 => Guest,
     2 => Agent,

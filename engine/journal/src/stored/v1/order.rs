@@ -19,6 +19,7 @@ form!(struct Order = order::Order {
 form!(struct HeldPlace = order::HeldPlace { unit: u16, seat: Seat, until: i64 });
 form!(struct Line = order::Line {
     placed: LinePlaced,
+    expires: i64,
     attempt: u16,
     booking: Option<String>,
     phase: LinePhase,
@@ -40,7 +41,7 @@ form!(enum LinePhase = order::LinePhase {
     1 => Asking,
     2 => Held(place: HeldPlace),
     3 => Pinned(place: HeldPlace),
-    4 => Confirming(place: HeldPlace),
+    4 => Confirming { place: HeldPlace, until: i64 },
     5 => Confirmed(place: HeldPlace),
     6 => Issuing {
         place: HeldPlace,
@@ -62,11 +63,28 @@ form!(enum LinePhase = order::LinePhase {
     9 => Issued { place: HeldPlace, ticket: u64, terminal: u32, proof: PrintProof },
     10 => Releasing { why: LineEnd },
     11 => Ended { why: LineEnd },
+    12 => Exchanging {
+        place: HeldPlace,
+        ticket: u64,
+        terminal: u32,
+        proof: PrintProof,
+        by: u8,
+        until: Option<i64>,
+    },
+    13 => Disrupted {
+        place: HeldPlace,
+        ticket: u64,
+        terminal: u32,
+        proof: PrintProof,
+        until: i64,
+    },
+    14 => NoShow { place: HeldPlace, ticket: u64, terminal: u32, proof: PrintProof },
 });
 form!(struct Payment = order::Payment {
     terminal: u32,
     session: u64,
     acquirer: u16,
+    tender: Tender,
     flow: Flow,
     amount: Money,
     lines: Vec<u8>,
@@ -78,6 +96,7 @@ form!(struct Payment = order::Payment {
     phase: PaymentPhase,
     receipt_number: Option<u64>,
     receipt: Option<bool>,
+    config: u32,
 });
 form!(enum PaymentPhase = order::PaymentPhase {
     1 => Pinning { missing: Vec<u8>, until: i64 },

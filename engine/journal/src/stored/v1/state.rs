@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use guichet_engine::inventory::{self, HoldState as EngineHoldState};
-use guichet_engine::{ledger, numbers, partition, settlement, terminal};
+use guichet_engine::{ledger, network, numbers, partition, settlement, terminal};
 
 use super::event::Message;
 use super::value::*;
@@ -80,6 +80,12 @@ form!(struct Terminal = terminal::Terminal {
     gone: Option<i64>,
     program: u16,
     devices: Vec<(u8, DeviceState)>,
+    answered: Vec<Answered>,
+});
+
+form!(struct Network = network::Network {
+    id: u16,
+    revisions: Vec<Revision>,
     answered: Vec<Answered>,
 });
 

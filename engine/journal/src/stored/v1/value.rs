@@ -1,6 +1,6 @@
 //! The values inside events and states.
 
-use guichet_engine::{command, event, ids, money};
+use guichet_engine::{command, event, ids, money, network};
 
 use crate::stored::StoredError;
 use crate::stored::form::{Form, form};
@@ -77,6 +77,7 @@ form!(struct LinePlaced = event::LinePlaced {
 });
 form!(struct Passenger = event::Passenger { person: u128, category: u8 });
 form!(struct CardOnFile = event::CardOnFile { card: u128, tag: [u8; 16], acquirer: u16 });
+form!(enum Tender = event::Tender { 1 => Card(card: CardOnFile) });
 form!(struct Placed = event::Placed {
     at: i64,
     operator: u16,
@@ -119,6 +120,8 @@ form!(enum LineEnd = event::LineEnd {
     7 => NotPrinted,
     8 => Disrupted,
     9 => Refunded,
+    10 => Exchanged,
+    11 => Voided,
 });
 form!(struct PrintProof = event::PrintProof {
     counter: u64,
@@ -197,6 +200,26 @@ form!(enum Entity = event::Entity {
     2 => Service(service: Slotted),
     3 => Terminal(terminal: u32),
     4 => Settlement(acquirer: u16),
+    5 => Network(operator: u16),
+});
+form!(enum Level = network::Level {
+    1 => Operator,
+    2 => Group(group: u32),
+    3 => Terminal(terminal: u32),
+});
+form!(struct Settings = network::Settings {
+    group: Option<u32>,
+    hold_s: Option<u32>,
+    close_before_s: Option<u32>,
+    payment_s: Option<u32>,
+    prompt_s: Option<u32>,
+    language: Option<String>,
+});
+form!(struct Revision = network::Revision {
+    version: u32,
+    level: Level,
+    from: i64,
+    settings: Settings,
 });
 form!(struct Answered = event::Answered {
     entity: Entity,
