@@ -70,8 +70,8 @@ pub struct Effective {
     pub payment_s: u32,
     /// See [`Settings::prompt_s`].
     pub prompt_s: u32,
-    /// See [`Settings::language`].
-    pub language: String,
+    /// See [`Settings::language`]; `None` leaves it to the terminal.
+    pub language: Option<String>,
 }
 
 impl Default for Effective {
@@ -81,8 +81,8 @@ impl Default for Effective {
             hold_s: 86_400,
             close_before_s: 300,
             payment_s: 180,
-            prompt_s: 45,
-            language: "zh".into(),
+            prompt_s: 60,
+            language: None,
         }
     }
 }
@@ -94,7 +94,7 @@ impl Effective {
         self.close_before_s = close_before_s.unwrap_or(self.close_before_s);
         self.payment_s = payment_s.unwrap_or(self.payment_s);
         self.prompt_s = prompt_s.unwrap_or(self.prompt_s);
-        if let Some(language) = language {
+        if language.is_some() {
             self.language.clone_from(language);
         }
     }
@@ -219,17 +219,17 @@ mod tests {
             (40, Level::Operator, 5, held(600)),
         ]);
         for (at, terminal, hold_s, prompt_s, language) in [
-            (0, None, 86_400, 45, "zh"),
-            (10, None, 3600, 45, "zh"),
-            (25, Some(TERMINAL), 3600, 45, "zh"),
-            (29, Some(TerminalId(8)), 3600, 45, "zh"),
-            (30, Some(TERMINAL), 7200, 90, "fr"),
+            (0, None, 86_400, 60, None),
+            (10, None, 3600, 60, None),
+            (25, Some(TERMINAL), 3600, 60, None),
+            (29, Some(TerminalId(8)), 3600, 60, None),
+            (30, Some(TERMINAL), 7200, 90, Some("fr")),
             // A revision never reaches into the past.
-            (39, None, 3600, 45, "zh"),
-            (40, None, 600, 45, "zh"),
+            (39, None, 3600, 60, None),
+            (40, None, 600, 60, None),
         ] {
             let found = network.effective(Instant(at), terminal);
-            let found = (found.hold_s, found.prompt_s, found.language.as_str(), found.version);
+            let found = (found.hold_s, found.prompt_s, found.language.as_deref(), found.version);
             assert_eq!(found, (hold_s, prompt_s, language, Version(4)), "{at} {terminal:?}");
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use guichet_engine::command::{Body, Command};
 use guichet_engine::effect::TerminalIntent;
 use guichet_engine::event::CardOnFile;
-use guichet_engine::ids::{OrderId, SessionId, TerminalId};
+use guichet_engine::ids::{OperatorId, OrderId, SessionId, TerminalId};
+use guichet_engine::network::Effective;
 use guichet_engine::time::Instant;
 use guichet_link::envelope::Mark;
 use guichet_link::message::{CenterToTerminal, Ending, TerminalToCenter};
@@ -32,6 +33,8 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(2);
 const TRANSIENT_TRIES: u32 = 5;
 /// Bookings that one card or place may show at a time.
 pub const MAX_BOOKINGS: usize = 500;
+/// How often it is looked whether another configuration holds for a terminal.
+const SETTINGS_EVERY: Duration = Duration::from_secs(30);
 /// Pushes that may wait unacknowledged while more are made.
 const PUSHES_AHEAD: u64 = 64;
 
@@ -394,9 +397,10 @@ struct Greeter {
 }
 
 impl Greeter {
-    async fn run(self) {
+    async fn run(self) -> std::convert::Infallible {
         let welcome = self.builder.welcome(&self.view);
         self.link.tell(&welcome);
+        let mut told = self.tell_settings(Effective::default()).await;
         let center = Arc::clone(&self.builder.ports.center);
         for listed in center.orders_for_place(self.view.place.clone()).await {
             self.link.postbox.drained_to(PUSHES_AHEAD).await;
@@ -420,6 +424,23 @@ impl Greeter {
         }
         // Withdrawals are not kept for a terminal without a link: what it was not told again is over.
         self.link.tell(&CenterToTerminal::AllPushed);
+        loop {
+            tokio::time::sleep(SETTINGS_EVERY).await;
+            told = self.tell_settings(told).await;
+        }
+    }
+
+    /// Tells what is configured for the terminal, if that is not what it knows.
+    async fn tell_settings(&self, known: Effective) -> Effective {
+        let operator = OperatorId(self.view.operator);
+        let terminal = Some(self.view.id);
+        let now = self.builder.ports.center.configuration(operator, terminal).await;
+        if (now.prompt_s, &now.language) != (known.prompt_s, &known.language) {
+            let (config, prompt_s, language) = (now.version.0, now.prompt_s, now.language.clone());
+            self.link.tell(&CenterToTerminal::Settings { config, prompt_s, language });
+            tracing::info!(terminal = %self.view.id, config, prompt_s, "configuration told");
+        }
+        now
     }
 }
 

@@ -9,6 +9,7 @@ use guichet_engine::command::{Body, PrintOutcome, Role};
 use guichet_engine::effect::{TerminalIntent, TerminalOp};
 use guichet_engine::event::PrintFault;
 use guichet_engine::ids::{OperatorId, SessionId, TerminalId};
+use guichet_engine::network::{Level, Settings};
 use guichet_engine::order::{LinePhase, PaymentPhase};
 use guichet_link::card::seal_card;
 use guichet_link::client::{self, ClientFault};
@@ -17,6 +18,7 @@ use guichet_link::hello::Refusal;
 use guichet_link::hidden::Hidden;
 use guichet_link::keys::StaticKey;
 use guichet_link::message::{CenterToTerminal, Ending, PrintResult, TerminalToCenter};
+use guichet_ports::center::Center as _;
 use guichet_ports::conformance;
 use guichet_ports::secret::SealedSwipe;
 use guichet_ports::terminals::{TerminalsPort, Told};
@@ -366,6 +368,42 @@ async fn each_connect_ends_with_the_word_that_every_booking_was_pushed() {
     let mut second = Terminal::linked(&world, first.key.clone()).await;
     assert!(matches!(second.next().await, CenterToTerminal::Welcome { .. }));
     second.until_all_pushed(1).await;
+}
+
+/// What the operator configured for a terminal reaches it with each link, and its payments have that time.
+#[tokio::test]
+async fn a_terminal_is_told_what_is_configured_for_it() {
+    let world = World::start().await;
+    let settings = Settings {
+        payment_s: Some(300),
+        prompt_s: Some(90),
+        language: Some("en".into()),
+        ..Settings::default()
+    };
+    let level = Level::Terminal(TERMINAL);
+    let (operator, from) = (OperatorId(1), world.center.now());
+    let body = Body::Configure { operator, level, from, settings: Box::new(settings) };
+    world.center.act(Role::Operator, body).await.unwrap();
+    let order = world.place_order(1).await;
+    let mut terminal = Terminal::enrolled(&world).await;
+    let CenterToTerminal::Welcome { card_key, .. } = terminal.next().await else { panic!() };
+    let told = terminal.next().await;
+    let language = Some("en".to_owned());
+    assert_eq!(told, CenterToTerminal::Settings { config: 1, prompt_s: 90, language });
+    let CenterToTerminal::Push { .. } = terminal.next().await else { panic!("no push") };
+    let before = world.center.now();
+    let swipe = sealed(&card_key, 41, &track2());
+    let order = order.to_string();
+    terminal.say(TerminalToCenter::StartPayment { session: 41, order, swipe }).await;
+    assert!(matches!(terminal.next().await, CenterToTerminal::Authorizing { .. }));
+    let begun = world.center.bodies().into_iter().find_map(|body| match body {
+        Body::StartPayment { until, config, .. } => Some((until, config)),
+        _ => None,
+    });
+    let (until, config) = begun.expect("a payment");
+    assert!(until >= before.plus_us(300_000_000) && until < before.plus_us(330_000_000));
+    assert_eq!(config.0, 1);
+    world.gateway.shutdown().await;
 }
 
 #[tokio::test]

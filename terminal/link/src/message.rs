@@ -216,6 +216,9 @@ pub enum CenterToTerminal {
         pin_length_max: u8,
         tag_epoch: u32,
     },
+    /// What the operator has configured for this terminal, where it is not the terminal's own: how long a screen waits
+    /// for a person in seconds, and the language it begins in. A new `Welcome` takes it back.
+    Settings { config: u32, prompt_s: u32, language: Option<String> },
     /// A booking to be collected here, under this terminal's own card tag (16 bytes, hexadecimal).
     Push { tag: String, booking: Booking },
     /// It is not to be collected any more.
@@ -280,6 +283,7 @@ impl CenterToTerminal {
             Self::Issue { deadline, .. } => Some(*deadline),
             Self::AskPin { until, .. } => Some(*until),
             Self::Welcome { .. }
+            | Self::Settings { .. }
             | Self::Push { .. }
             | Self::Withdraw { .. }
             | Self::AllPushed

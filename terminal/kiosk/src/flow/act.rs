@@ -19,6 +19,7 @@ impl Flow {
             home: language.to_owned(),
             profile: Profile::default(),
             timeouts,
+            own: (language.to_owned(), timeouts.prompt_us),
             unreadable: 0,
             settle: None,
             interrupted: None,
@@ -375,10 +376,28 @@ impl Flow {
         }
     }
 
+    /// Takes what holds from the next person on; nobody's running prompt is shortened.
+    fn configured(&mut self, language: String, prompt_us: i64) -> Vec<Output> {
+        self.timeouts.prompt_us = prompt_us;
+        if matches!(self.state, State::Idle | State::OutOfService) && self.language == self.home {
+            self.language.clone_from(&language);
+        }
+        self.home = language;
+        Vec::new()
+    }
+
     fn center(&mut self, now: i64, message: CenterToTerminal) -> Vec<Output> {
         use CenterToTerminal as C;
         match message {
-            C::Welcome { .. } => Vec::new(),
+            C::Welcome { .. } => {
+                let (language, prompt_us) = self.own.clone();
+                self.configured(language, prompt_us)
+            }
+            C::Settings { config: _, prompt_s, language } => {
+                let known = language.filter(|l| LANGUAGES.contains(&l.as_str()));
+                let language = known.unwrap_or_else(|| self.own.0.clone());
+                self.configured(language, i64::from(prompt_s).saturating_mul(1_000_000))
+            }
             C::Push { tag, booking } => {
                 vec![Output::KeepBooking { tag, booking: Box::new(booking) }]
             }

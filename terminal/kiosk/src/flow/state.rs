@@ -193,6 +193,8 @@ pub struct Flow {
     pub profile: Profile,
     /// How long it waits.
     pub timeouts: Timeouts,
+    /// Its own language and prompt's time, while the operator has configured no others.
+    pub own: (String, i64),
     /// Unreadable swipes in a row.
     pub unreadable: u8,
     /// When a profile that somebody chose and left is given up.

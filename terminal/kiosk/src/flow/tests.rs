@@ -397,6 +397,52 @@ fn a_ticket_left_behind_is_told_and_the_next_person_starts_in_the_terminals_lang
 }
 
 #[test]
+fn what_is_configured_holds_from_the_next_person_on_and_until_the_next_welcome() {
+    let mut flow = flow();
+    let settings = |prompt_s, language: Option<&str>| {
+        let language = language.map(str::to_owned);
+        center(C::Settings { config: 3, prompt_s, language })
+    };
+    flow.take(0, Input::Card { session: 1, expired: false });
+    flow.take(0, Input::Matched { session: 1, bookings: vec![booking(O)] });
+    let until = flow.deadline();
+    flow.take(0, settings(90, Some("en")));
+    assert_eq!(
+        (flow.deadline(), flow.screen().language.as_str()),
+        (until, "zh"),
+        "somebody is here"
+    );
+    flow.take(0, Input::Tap(Tap::Cancel));
+    flow.take(i64::MAX, Input::Tick);
+    assert_eq!(flow.screen().language, "en");
+    flow.take(0, Input::Card { session: 2, expired: false });
+    flow.take(0, Input::Matched { session: 2, bookings: vec![booking(O)] });
+    assert_eq!(flow.deadline(), Some(90_000_000));
+    flow.take(0, Input::Tap(Tap::Cancel));
+    flow.take(i64::MAX, Input::Tick);
+    flow.take(0, settings(30, Some("tlh")));
+    assert_eq!(flow.screen().language, "zh", "a language that it has no words for");
+    flow.take(0, settings(30, Some("en")));
+    flow.take(0, center(welcome()));
+    assert_eq!((flow.screen().language.as_str(), flow.timeouts), ("zh", Timeouts::default()));
+}
+
+fn welcome() -> C {
+    C::Welcome {
+        terminal: 1,
+        operator: "Guichet".into(),
+        place: "BJP".into(),
+        place_name: "Beijing".into(),
+        zone: "Asia/Shanghai".into(),
+        card_key: String::new(),
+        now: 0,
+        pin_length_min: 4,
+        pin_length_max: 12,
+        tag_epoch: 1,
+    }
+}
+
+#[test]
 fn more_time_is_offered_at_the_pin_as_long_as_the_center_allows() {
     const S: i64 = 1_000_000;
     let mut flow = flow();

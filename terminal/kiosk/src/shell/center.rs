@@ -53,7 +53,10 @@ impl Shell {
     fn heard(&mut self, message: CenterToTerminal, is_late: bool) -> Result<(), KioskError> {
         let ahead = self.clock_ahead_us;
         match message {
-            CenterToTerminal::Welcome { .. } => self.welcomed(message),
+            CenterToTerminal::Welcome { .. } => {
+                self.welcomed(message.clone())?;
+                self.feed(Input::Center(Box::new(message)))
+            }
             CenterToTerminal::Issue { session, order, print, deadline, ticket } => {
                 let key = PrintKey { order: order.clone(), line: ticket.line.line, print };
                 if !self.store.print_received(&key, &ticket.number, session, now_us())? {
