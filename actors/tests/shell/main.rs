@@ -5,6 +5,7 @@ mod crash;
 mod doubles;
 mod gates;
 mod load;
+mod one_step;
 mod peers;
 mod purchase;
 mod supervision;
