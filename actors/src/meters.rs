@@ -28,6 +28,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::Restarted { .. } => "restarted",
         Body::Park { .. } => "park",
         Body::Unpark { .. } => "unpark",
+        Body::ExceptOpenItem { .. } => "except_open_item",
         Body::RegisterTerminal { .. } => "register_terminal",
         Body::EnrolTerminal { .. } => "enrol_terminal",
         Body::RevokeTerminal { .. } => "revoke_terminal",

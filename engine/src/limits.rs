@@ -50,5 +50,8 @@ pub const PRINT_TRIES_MAX: u16 = 3;
 pub const PRINT_DOUBT_US: i64 = 300_000_000;
 /// A hold that a failed payment lets go lasts at least this much longer, in microseconds.
 pub const UNPIN_GRACE_US: i64 = 60_000_000;
+/// What of a closed day has not ended this long after its message becomes an exception and holds the day no longer, in
+/// microseconds.
+pub const BATCH_PATIENCE_US: i64 = 1_800_000_000;
 /// Basis points in the whole.
 pub const BASIS_POINTS: u16 = 10_000;

@@ -131,6 +131,7 @@ pub fn decide(
         | Body::RecordReconciliation { .. }
         | Body::EndException { .. }
         | Body::Deliver { .. }
+        | Body::ExceptOpenItem { .. }
         | Body::Acknowledge { .. } => return None,
     };
     Some(decided)

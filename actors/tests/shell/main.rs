@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod crash;
+mod days;
 mod doubles;
 mod gates;
 mod load;

@@ -14,7 +14,7 @@ mod paying;
 mod placing;
 mod state;
 
-pub(crate) use bank::{OWNER_BANK, bank_answered, sent_under, unmatched};
+pub(crate) use bank::{OWNER_BANK, OWNER_CLERK, bank_answered, sent_under, unmatched};
 pub(crate) use desk::{Desk, Out};
 pub use effects::{intents, outstanding};
 pub(crate) use issuing::{
