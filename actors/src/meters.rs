@@ -131,6 +131,11 @@ pub(crate) fn partition_stopped(partition: PartitionId) {
     gauge!("guichet_partition_stopped", "partition" => partition.to_string()).set(1.0);
 }
 
+pub(crate) fn oldest_pin(partition: PartitionId, age_s: i64) {
+    gauge!("guichet_oldest_pin_seconds", "partition" => partition.to_string())
+        .set(number(u64::try_from(age_s).unwrap_or(0)));
+}
+
 pub(crate) fn panicked(place: &'static str) {
     counter!("guichet_panics_total", "in" => place).increment(1);
 }

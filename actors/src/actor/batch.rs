@@ -11,6 +11,7 @@ use guichet_engine::settlement::{DayKey, OpenItem};
 use guichet_ports::settlement::SettlementDay;
 
 use super::roster::Presence;
+use crate::faults::FaultPlace;
 use crate::limits::BATCH_LOOK_MS;
 use crate::meters;
 use crate::panics::contained;
@@ -48,7 +49,10 @@ impl Handler<BatchMail> for BatchActor {
 
     fn handle(&mut self, _: BatchMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if let Err(panicked) = contained(|| self.look(ctx)) {
+        if let Err(panicked) = contained(|| {
+            self.shared.config.faults.strike(FaultPlace::Batch(self.day.1));
+            self.look(ctx);
+        }) {
             meters::panicked("settlement_batch");
             tracing::error!(day = ?self.day, %panicked, "a settlement batch's actor panicked");
             ctx.stop();

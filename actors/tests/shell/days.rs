@@ -16,13 +16,13 @@ use crate::world::{
 
 const DAY: DayKey = (OPERATOR, ACQUIRER, TODAY);
 
-async fn cut_over(world: &World) {
+pub async fn cut_over(world: &World) {
     let (operator, acquirer) = (OPERATOR, ACQUIRER);
     let body = Body::OpenBatch { operator, acquirer, closes: TODAY, opens: TOMORROW };
     world.submit(0xb0, Role::Clerk, 1, body).await.expect("cut over");
 }
 
-async fn until_closed(world: &World) -> BatchTotals {
+pub async fn until_closed(world: &World) -> BatchTotals {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let batch = world.center.ask(ACQUIRER.slot(), |state| state.batch(DAY).cloned()).await;

@@ -12,7 +12,7 @@ use crate::ids::{
     AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, PaymentNo, Reference,
     RefundNo, ServiceId, TerminalId,
 };
-use crate::inventory::Service;
+use crate::inventory::{HoldState, Service};
 use crate::ledger::Balance;
 use crate::limits::BATCH_PATIENCE_US;
 use crate::money::Money;
@@ -148,6 +148,17 @@ impl Partition {
     #[must_use]
     pub fn service(&self, id: ServiceId) -> Option<&Service> {
         self.state.services.get(&id)
+    }
+    /// Since when the oldest pinned hold is pinned.
+    #[must_use]
+    pub fn oldest_pin(&self) -> Option<Instant> {
+        let holds = self.services().flat_map(|service| service.holds.values());
+        holds
+            .filter_map(|hold| match hold.state {
+                HoldState::Pinned { since, until: _ } => Some(since),
+                HoldState::Held { .. } | HoldState::Sold => None,
+            })
+            .min()
     }
     /// Every service with allotted places.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
