@@ -136,6 +136,10 @@ pub(crate) fn oldest_pin(partition: PartitionId, age_s: i64) {
         .set(number(u64::try_from(age_s).unwrap_or(0)));
 }
 
+pub(crate) fn not_archived(partition: PartitionId) {
+    counter!("guichet_archive_failures_total", "partition" => partition.to_string()).increment(1);
+}
+
 pub(crate) fn panicked(place: &'static str) {
     counter!("guichet_panics_total", "in" => place).increment(1);
 }

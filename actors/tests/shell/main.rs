@@ -1,5 +1,6 @@
 //! The shell as a whole: real loops, real actors, journals in memory, and peers that keep books of their own.
 
+mod archive;
 mod checkpoint;
 mod crash;
 mod days;
