@@ -1,6 +1,6 @@
 //! Starting and stopping the shell.
 
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, AtomicUsize};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -56,6 +56,7 @@ impl Engine {
             timers: Arc::clone(&timers),
             peers: Arc::clone(&inboxes),
             clock: Arc::clone(&config.clock),
+            faults: Arc::clone(&config.faults),
             checkpoints: config.checkpoints.as_ref().map(|port| partition::Checkpoints {
                 port: Arc::clone(port),
                 records: config.checkpoint_records,
@@ -82,6 +83,7 @@ impl Engine {
             running: OnceLock::new(),
             recovery: OnceLock::new(),
             threads: Mutex::new(None),
+            actor_threads_ended: AtomicUsize::new(0),
             config,
         });
         drop(shared.running.set(started.iter().map(|one| Arc::clone(&one.state)).collect()));

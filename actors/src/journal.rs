@@ -9,6 +9,8 @@ use guichet_journal::{ChainHash, DiskFiles, FileLayer, Log, LogError, LogOptions
 use guichet_ports::checkpoint::Position;
 use parking_lot::Mutex;
 
+use crate::meters;
+
 /// Why a journal failed. After a failed append the partition stops.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalFault {
@@ -63,6 +65,7 @@ pub trait Journal: Send {
 /// The journal on disk.
 pub struct SegmentJournal {
     log: Log,
+    partition: PartitionId,
     files: Arc<dyn FileLayer>,
 }
 
@@ -81,7 +84,7 @@ impl SegmentJournal {
         if opened.cut_bytes > 0 {
             tracing::warn!(%partition, bytes = opened.cut_bytes, "cut off a torn append at the end of the journal");
         }
-        Ok(Self { log, files })
+        Ok(Self { log, partition, files })
     }
 }
 
@@ -122,6 +125,11 @@ impl Journal for SegmentJournal {
         let bytes =
             encode_batch(batch).map_err(|source| JournalFault::Form { sequence, source })?;
         let appended = self.log.append(&bytes)?;
+        if let Some(fault) = self.log.take_archive_fault() {
+            let cause = std::error::Error::source(&fault).map(ToString::to_string);
+            tracing::error!(partition = self.log.partition(), %fault, cause, "a sealed segment was not copied to the archive");
+            meters::not_archived(self.partition);
+        }
         Ok(Position { sequence: appended.sequence, head: appended.hash.0 })
     }
 }

@@ -19,13 +19,14 @@ pub mod limits;
 mod meters;
 mod panics;
 mod partition;
+mod pins;
 mod shell;
 mod timers;
 
 pub use clock::Clock;
 pub use config::{Config, Hosting, Ports, StartError};
 pub use engine::Engine;
-pub use faults::{FaultInjection, InjectedFault};
+pub use faults::{FaultInjection, FaultPlace, InjectedFault};
 pub use journal::{
     Journal, JournalFault, MemoryJournal, MemoryStore, SegmentJournal, open_segments,
 };

@@ -44,6 +44,8 @@ pub const TELL_AGAIN_MS: u64 = 2_000;
 pub const PANICS_BEFORE_PARK: u32 = 3;
 /// Reason written into the journal when an order is parked after panics (`docs/codes/parked.md`).
 pub const PARKED_AFTER_PANICS: u16 = 1;
+/// Reason written into the journal when an order is parked because the rules panicked on a command for it.
+pub const PARKED_AFTER_RULES_PANIC: u16 = 2;
 /// Milliseconds before an actor that panicked is rebuilt the first time; doubled each time.
 pub const REBUILD_FIRST_MS: u64 = 20;
 /// Seconds that an order's actor keeps a swipe or a PIN block at most, whatever happens.
@@ -58,5 +60,7 @@ pub const TICKS_AT_ONCE: usize = 256;
 pub const TICK_AGAIN_US: i64 = 30_000_000;
 /// Milliseconds between looks at a settlement batch that is not ready to be closed.
 pub const BATCH_LOOK_MS: u64 = 500;
+/// Milliseconds between looks at the age of pinned holds.
+pub const PIN_LOOK_MS: u64 = 10_000;
 /// Milliseconds that a shutdown waits for bank messages that are on their way.
 pub const DRAIN_MS: u64 = 5_000;

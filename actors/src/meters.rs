@@ -32,6 +32,7 @@ pub(crate) fn kind(body: &Body) -> &'static str {
         Body::Restarted { .. } => "restarted",
         Body::Park { .. } => "park",
         Body::Unpark { .. } => "unpark",
+        Body::ExceptOpenItem { .. } => "except_open_item",
         Body::RegisterTerminal { .. } => "register_terminal",
         Body::EnrolTerminal { .. } => "enrol_terminal",
         Body::RevokeTerminal { .. } => "revoke_terminal",
@@ -133,6 +134,15 @@ pub(crate) fn undelivered(partition: PartitionId, count: usize) {
 
 pub(crate) fn partition_stopped(partition: PartitionId) {
     gauge!("guichet_partition_stopped", "partition" => partition.to_string()).set(1.0);
+}
+
+pub(crate) fn oldest_pin(partition: PartitionId, age_s: i64) {
+    gauge!("guichet_oldest_pin_seconds", "partition" => partition.to_string())
+        .set(number(u64::try_from(age_s).unwrap_or(0)));
+}
+
+pub(crate) fn not_archived(partition: PartitionId) {
+    counter!("guichet_archive_failures_total", "partition" => partition.to_string()).increment(1);
 }
 
 pub(crate) fn panicked(place: &'static str) {

@@ -1,6 +1,6 @@
 //! The center as its gateways see it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use guichet_engine::command::{Body, Channel, Command, Principal, Role};
@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub running: OnceLock<Vec<Arc<Mutex<PartitionState>>>>,
     pub recovery: OnceLock<Vec<Recovery>>,
     pub threads: Mutex<Option<Threads>>,
+    /// Actor threads whose router is gone though nobody stopped them.
+    pub actor_threads_ended: AtomicUsize,
 }
 
 /// What is joined at the end.
@@ -275,6 +277,10 @@ impl CenterHandle {
         let timers = Arc::clone(&self.shared.timers);
         let clock = Arc::clone(&self.shared.config.clock);
         self.shared.io.spawn(timers.run(Arc::downgrade(&self.shared), clock));
+        // Where all is on one thread, whoever hosts it looks when it likes.
+        if self.shared.config.hosting == Hosting::Threads {
+            self.shared.io.spawn(crate::pins::watch(Arc::downgrade(&self.shared)));
+        }
         self.shared.handoffs.wake_all();
     }
 
@@ -330,6 +336,19 @@ impl CenterHandle {
         let running = self.shared.running.get();
         let states = running.into_iter().flatten();
         (0..).zip(states).zip(self.shared.inboxes.iter()).map(health_of).collect()
+    }
+
+    /// Actor threads that carry out nothing any more; a restart is due.
+    #[must_use]
+    pub fn actor_threads_ended(&self) -> usize {
+        self.shared.actor_threads_ended.load(Ordering::Acquire)
+    }
+
+    /// Seconds since the oldest pin of each partition that runs, 0 without one; the metric says the same from then on.
+    #[must_use]
+    pub fn oldest_pins(&self) -> Later<Vec<(PartitionId, i64)>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { crate::pins::look(&shared).await })
     }
 
     /// How each partition's state was had at the start.

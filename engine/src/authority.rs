@@ -64,6 +64,7 @@ fn roles(body: &Body) -> &'static [Role] {
         Body::Tick { .. }
         | Body::Restarted { .. }
         | Body::Park { .. }
+        | Body::ExceptOpenItem { .. }
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => &[System],
         Body::RegisterTerminal { .. } | Body::RevokeTerminal { .. } => &[Operator],

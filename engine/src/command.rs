@@ -15,6 +15,7 @@ use crate::ids::{
 };
 use crate::money::{Currency, Money};
 use crate::network::{Level, Settings};
+use crate::settlement::OpenKind;
 use crate::time::{BusinessDate, Instant};
 
 /// A command with everything that is not in the state.
@@ -200,6 +201,8 @@ pub enum Body {
         matched: u32,
         exceptions: Vec<ExceptionRaised>,
     },
+    /// What of a closed day has not ended in time becomes an exception, so that the day may be closed.
+    ExceptOpenItem { order: OrderId, acquirer: AcquirerId, date: BusinessDate, what: OpenKind },
     /// An exception is settled (two principals); `how` is a code of `docs/codes/exceptions`.
     EndException {
         /// Where it was raised: the order's slot, or the acquirer's for those of a reconciliation.

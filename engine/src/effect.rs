@@ -10,8 +10,8 @@
 
 use crate::command::Timer;
 use crate::event::{
-    BankNumbers, BankStep, CardOnFile, Entity, Fare, Needs, Passenger, PaymentEnd, Product, Run,
-    Seat,
+    BankNumbers, BankStep, CardOnFile, Entity, Fare, Flow, Needs, Passenger, PaymentEnd, Product,
+    Run, Seat,
 };
 use crate::ids::{
     AcquirerId, Attempt, AuthCode, CommandId, HoldId, LineNo, OrderId, PartitionId, PassengerNo,
@@ -104,18 +104,20 @@ pub enum BankOp {
         auth: Option<AuthCode>,
         not_after: Instant,
     },
-    /// 0420, repeated as 0421 until answered. Repeatable.
+    /// 0420, repeated as 0421 until answered. Repeatable. `flow` is the payment's: the bank's table may have changed since.
     Reverse {
         step: BankStep,
+        flow: Flow,
         original: BankNumbers,
         numbers: BankNumbers,
         auth: Option<AuthCode>,
         amount: Money,
         why: PaymentEnd,
     },
-    /// 0220 refund, repeated as 0221 until answered. Repeatable.
+    /// 0220 refund, repeated as 0221 until answered. Repeatable. `flow` is the payment's.
     Refund {
         refund: RefundNo,
+        flow: Flow,
         original: BankNumbers,
         numbers: BankNumbers,
         auth: AuthCode,

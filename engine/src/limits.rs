@@ -66,5 +66,8 @@ pub const PAYMENT_S: (u32, u32) = (60, 600);
 pub const PROMPT_S: (u32, u32) = (15, 240);
 /// Bytes of a language's name at most (BCP 47, RFC 5646 clause 4.4.1).
 pub const LANGUAGE_BYTES_MAX: usize = 35;
+/// What of a closed day has not ended this long after its message becomes an exception and holds the day no longer, in
+/// microseconds.
+pub const BATCH_PATIENCE_US: i64 = 1_800_000_000;
 /// Basis points in the whole.
 pub const BASIS_POINTS: u16 = 10_000;

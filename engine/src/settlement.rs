@@ -82,6 +82,8 @@ pub struct OpenItem {
     pub order: OrderId,
     /// What of it.
     pub what: OpenKind,
+    /// ISO 8583:1987 DE 37 of its message, once one was written.
+    pub rrn: Option<Rrn>,
     /// How much money waits.
     pub amount: Money,
     /// Since when (the payment's or refund's message).
@@ -252,6 +254,7 @@ impl Settlement {
             | Body::Restarted { .. }
             | Body::Park { .. }
             | Body::Unpark { .. }
+            | Body::ExceptOpenItem { .. }
             | Body::RegisterTerminal { .. }
             | Body::EnrolTerminal { .. }
             | Body::RevokeTerminal { .. }

@@ -136,6 +136,7 @@ pub fn decide(
         | Body::RecordReconciliation { .. }
         | Body::EndException { .. }
         | Body::Deliver { .. }
+        | Body::ExceptOpenItem { .. }
         | Body::Acknowledge { .. } => return None,
     };
     Some(decided)

@@ -7,10 +7,11 @@ use actix::fut::ActorFutureExt;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, WrapFuture};
 use guichet_engine::command::Body;
 use guichet_engine::ids::PartitionId;
-use guichet_engine::settlement::DayKey;
+use guichet_engine::settlement::{DayKey, OpenItem};
 use guichet_ports::settlement::SettlementDay;
 
 use super::roster::Presence;
+use crate::faults::FaultPlace;
 use crate::limits::BATCH_LOOK_MS;
 use crate::meters;
 use crate::panics::contained;
@@ -48,7 +49,10 @@ impl Handler<BatchMail> for BatchActor {
 
     fn handle(&mut self, _: BatchMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if let Err(panicked) = contained(|| self.look(ctx)) {
+        if let Err(panicked) = contained(|| {
+            self.shared.config.faults.strike(FaultPlace::Batch(self.day.1));
+            self.look(ctx);
+        }) {
             meters::panicked("settlement_batch");
             tracing::error!(day = ?self.day, %panicked, "a settlement batch's actor panicked");
             ctx.stop();
@@ -97,7 +101,8 @@ impl BatchActor {
     }
 }
 
-/// Closes the batch when every partition has passed its marker and nothing of the day is open.
+/// Closes the batch when every partition has passed its marker and nothing of the day is open. What takes too long is
+/// made an exception first, and holds the day no longer.
 async fn advance(shared: &Arc<Shared>, day: DayKey) -> Look {
     let (operator, acquirer, date) = day;
     let coordinator = acquirer.slot().partition(shared.partitions());
@@ -109,15 +114,26 @@ async fn advance(shared: &Arc<Shared>, day: DayKey) -> Look {
         None | Some(Some((false, false))) => return Look::Open,
         Some(Some((true, false))) => {}
     }
+    let now = shared.config.clock.now();
     let mut lines = Vec::new();
+    let mut open = 0;
     for number in 0..shared.partitions() {
         let part = shared.ask(PartitionId(number), move |state| {
-            (state.open_items(day).len(), state.settlement_lines(day))
+            (
+                state.open_items(day).len(),
+                state.overdue_items(day, now),
+                state.settlement_lines(day),
+            )
         });
-        match part.await {
-            Some((0, part)) => lines.extend(part),
-            Some((_, _)) | None => return Look::Open,
+        let Some((waits, overdue, part)) = part.await else { return Look::Open };
+        open += waits;
+        lines.extend(part);
+        for item in overdue {
+            except(shared, day, item).await;
         }
+    }
+    if open > 0 {
+        return Look::Open;
     }
     let Some(ports) = shared.ports() else { return Look::Open };
     let written = ports.files.write(SettlementDay { operator, acquirer, date, lines }).await;
@@ -137,4 +153,12 @@ async fn advance(shared: &Arc<Shared>, day: DayKey) -> Look {
             Look::Open
         }
     }
+}
+
+async fn except(shared: &Arc<Shared>, (_, acquirer, date): DayKey, item: OpenItem) {
+    let OpenItem { order, what, amount, since, .. } = item;
+    tracing::warn!(%order, ?what, %amount, since = since.0, %date, "it did not end in time and is an exception of its day");
+    let body = Body::ExceptOpenItem { order, acquirer, date, what };
+    // Refused when it ended meanwhile.
+    shared.deliver(internal(body, shared.config.clock.now())).await.ok();
 }

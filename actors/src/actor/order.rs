@@ -19,6 +19,7 @@ use super::exchange::{
     revoke_ticket, tell,
 };
 use super::roster::Presence;
+use crate::faults::FaultPlace;
 use crate::flights::FlightKey;
 use crate::limits::SECRETS_KEPT_S;
 use crate::meters;
@@ -92,7 +93,7 @@ impl OrderActor {
             OrderMail::Forget => self.forget(ctx),
             OrderMail::Carry(effect) => {
                 if !matches!(effect.intent, Intent::Rest(_)) {
-                    self.shared.config.faults.strike(self.id);
+                    self.shared.config.faults.strike(FaultPlace::Order(self.id));
                 }
                 self.carry(*effect, ctx);
             }

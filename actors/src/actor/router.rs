@@ -1,8 +1,9 @@
 //! The router of one actor thread: takes vectors of effects and hands each to the actor whose it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::fut::ActorFutureExt;
@@ -18,12 +19,14 @@ use super::batch::{BatchActor, BatchMail};
 use super::order::{OrderActor, OrderMail};
 use super::roster::{Presence, Roster};
 use super::terminal::{TerminalActor, TerminalMail};
+use crate::faults::FaultPlace;
 use crate::handoff::Routed;
 use crate::limits::{
     BATCH_LOOK_MS, BATCH_MAILBOX, ORDER_MAILBOX, PANICS_BEFORE_PARK, PARKED_AFTER_PANICS,
     REBUILD_FIRST_MS, TERMINAL_MAILBOX, WAITING_AGAIN_MS, WAITING_MAX,
 };
 use crate::meters;
+use crate::panics::contained;
 use crate::shell::{Shared, internal};
 
 /// There is something to do.
@@ -41,6 +44,14 @@ pub(crate) struct Router {
     panics: HashMap<OrderId, u32>,
     parked: HashSet<OrderId>,
     again: bool,
+    /// What was taken from the loops and not handed on yet.
+    taken: VecDeque<Routed>,
+    /// The order whose mail is being handed on.
+    routing: Option<OrderId>,
+    /// Panics of the router itself since it last worked.
+    stumbles: u32,
+    /// Panics of a terminal's actors since its link came.
+    falls: HashMap<TerminalId, u32>,
 }
 
 impl Actor for Router {
@@ -61,15 +72,46 @@ impl Router {
             panics: HashMap::new(),
             parked: HashSet::new(),
             again: false,
+            taken: VecDeque::new(),
+            routing: None,
+            stumbles: 0,
+            falls: HashMap::new(),
         }
+    }
+
+    /// Works; a panic ends neither the thread nor what waits. What was being handed on is lost, and asked for anew.
+    fn guarded(
+        &mut self,
+        ctx: &mut Context<Self>,
+        work: impl FnOnce(&mut Self, &mut Context<Self>),
+    ) {
+        let Err(panicked) = contained(|| work(self, ctx)) else {
+            self.stumbles = 0;
+            return;
+        };
+        meters::panicked("router");
+        let order = self.routing.take();
+        let shown = order.map(|order| order.to_string());
+        tracing::error!(thread = self.thread, order = shown, %panicked, "a router panicked");
+        if let Some(order) = order
+            && contained(|| self.fallen(order, ctx)).is_err()
+        {
+            meters::panicked("router");
+        }
+        self.stumbles += 1;
+        let wait = REBUILD_FIRST_MS << self.stumbles.min(10);
+        ctx.run_later(Duration::from_millis(wait), |router, ctx| {
+            router.guarded(ctx, Self::work);
+        });
     }
 
     fn work(&mut self, ctx: &mut Context<Self>) {
         for order in self.orders.bury() {
             self.fallen(order, ctx);
         }
-        // A terminal's next instruction and a batch's next news spawn them anew.
-        drop(self.terminals.bury());
+        for terminal in self.terminals.bury() {
+            self.link_again(terminal, ctx);
+        }
         for day in self.batches.bury() {
             self.look_later(day, ctx);
         }
@@ -78,8 +120,11 @@ impl Router {
         self.terminals.again(|terminal, presence| spawn_terminal(&shared, terminal, presence));
         self.batches.again(|batch, presence| spawn_batch(&shared, batch, presence));
         while self.waiting() < WAITING_MAX && self.shared.ports().is_some() {
-            let Some(vector) = self.shared.handoffs.take(self.thread) else { break };
-            for routed in vector {
+            if self.taken.is_empty() {
+                let Some(vector) = self.shared.handoffs.take(self.thread) else { break };
+                self.taken = vector.into();
+            }
+            while let Some(routed) = self.taken.pop_front() {
                 self.route(routed);
             }
         }
@@ -87,7 +132,7 @@ impl Router {
             self.again = true;
             ctx.run_later(Duration::from_millis(WAITING_AGAIN_MS), |router, ctx| {
                 router.again = false;
-                router.work(ctx);
+                router.guarded(ctx, Self::work);
             });
         }
     }
@@ -110,6 +155,7 @@ impl Router {
             }
             Routed::TerminalUp(terminal) => self.terminal(terminal, TerminalMail::Up),
             Routed::TerminalGone { terminal, revoked } => {
+                self.falls.remove(&terminal);
                 self.terminal(terminal, TerminalMail::Gone { revoked });
             }
             Routed::Batch(day) => {
@@ -147,7 +193,10 @@ impl Router {
 
     fn order(&mut self, order: OrderId, mail: OrderMail) {
         let shared = Arc::clone(&self.shared);
+        self.routing = Some(order);
+        shared.config.faults.strike(FaultPlace::Routing(order));
         self.orders.send(order, mail, |presence| spawn_order(&shared, order, presence));
+        self.routing = None;
     }
 
     fn terminal(&mut self, terminal: TerminalId, mail: TerminalMail) {
@@ -187,16 +236,42 @@ impl Router {
             tokio::time::sleep(wait).await;
             open_effects(&shared, order, fallen).await
         };
-        ctx.spawn(open.into_actor(self).map(|effects, router, _| {
-            for effect in effects {
-                router.effect(Box::new(effect));
+        ctx.spawn(open.into_actor(self).map(|effects, router, ctx| {
+            let effects = effects.into_iter().map(Box::new).map(Routed::Effect);
+            router.taken.extend(effects);
+            router.guarded(ctx, Self::work);
+        }));
+    }
+
+    /// A terminal's actor panicked: a fresh one is told of the link in a moment. A ticket or a question that the old one
+    /// kept is asked for anew by its order's timer; an instruction that comes before spawns the fresh one itself.
+    fn link_again(&mut self, terminal: TerminalId, ctx: &mut Context<Self>) {
+        let falls = self.falls.entry(terminal).or_default();
+        *falls = falls.saturating_add(1);
+        let wait = Duration::from_millis(REBUILD_FIRST_MS << (*falls).min(10));
+        tracing::warn!(%terminal, falls = *falls, "the terminal's actor is rebuilt");
+        let shared = Arc::clone(&self.shared);
+        let linked = async move {
+            tokio::time::sleep(wait).await;
+            let partition = terminal.slot().partition(shared.partitions());
+            let of = move |state: &Partition| {
+                let known = state.terminal(terminal);
+                known.is_some_and(|known| known.connected.is_some() && !known.revoked)
+            };
+            shared.ask(partition, of).await.unwrap_or_default()
+        };
+        ctx.spawn(linked.into_actor(self).map(move |linked, router, ctx| {
+            if linked {
+                router.taken.push_back(Routed::TerminalUp(terminal));
+                router.guarded(ctx, Self::work);
             }
         }));
     }
 
     fn look_later(&mut self, day: DayKey, ctx: &mut Context<Self>) {
-        ctx.run_later(Duration::from_millis(BATCH_LOOK_MS), move |router, _| {
-            router.route(Routed::Batch(day));
+        ctx.run_later(Duration::from_millis(BATCH_LOOK_MS), move |router, ctx| {
+            router.taken.push_back(Routed::Batch(day));
+            router.guarded(ctx, Self::work);
         });
     }
 }
@@ -270,6 +345,15 @@ impl Handler<Wake> for Router {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
-        self.work(ctx);
+        self.guarded(ctx, Self::work);
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        if !self.shared.stopping() {
+            self.shared.actor_threads_ended.fetch_add(1, Ordering::AcqRel);
+            tracing::error!(thread = self.thread, "an actor thread ended");
+        }
     }
 }

@@ -14,6 +14,7 @@ use guichet_ports::terminals::Told;
 
 use super::exchange::{report, tell};
 use super::roster::Presence;
+use crate::faults::FaultPlace;
 use crate::limits::{TELL_AGAIN_MS, TERMINAL_QUEUE_MAX};
 use crate::meters;
 use crate::panics::contained;
@@ -59,7 +60,10 @@ impl Handler<TerminalMail> for TerminalActor {
 
     fn handle(&mut self, mail: TerminalMail, ctx: &mut Context<Self>) {
         self.presence.took();
-        if let Err(panicked) = contained(|| self.take(mail, ctx)) {
+        if let Err(panicked) = contained(|| {
+            self.shared.config.faults.strike(FaultPlace::Terminal(self.id));
+            self.take(mail, ctx);
+        }) {
             meters::panicked("terminal");
             tracing::error!(terminal = %self.id, %panicked, "a terminal's actor panicked");
             ctx.stop();

@@ -6,7 +6,7 @@ use std::time::Instant as Moment;
 
 use guichet_engine::command::{Body, Command};
 use guichet_engine::effect::{Effect, Intent};
-use guichet_engine::event::Event;
+use guichet_engine::event::{Entity, Event};
 use guichet_engine::ids::{CommandId, PartitionId};
 use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::reject::Reject;
@@ -26,9 +26,10 @@ use super::watch::Watchers;
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::config::{Hosting, StartError};
+use crate::faults::{FaultInjection, FaultPlace};
 use crate::handoff::{Handoffs, Routed, news};
 use crate::journal::{Journal, JournalFault};
-use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX};
+use crate::limits::{BATCH_ITEMS_MAX, BATCH_WEIGHT_MAX, PARKED_AFTER_RULES_PANIC};
 use crate::meters;
 use crate::panics::contained;
 use crate::shell::{PartitionState, Recovery, internal};
@@ -42,6 +43,7 @@ pub(crate) struct Outlets {
     pub peers: Arc<[Arc<Inbox>]>,
     pub clock: Arc<Clock>,
     pub checkpoints: Option<Checkpoints>,
+    pub faults: Arc<FaultInjection>,
 }
 
 /// Where a partition's loop runs, and ends.
@@ -333,7 +335,12 @@ impl PartitionLoop {
         reply: Reply,
     ) -> Result<(), Halt> {
         let kind = meters::kind(&command.body);
-        let decided = contained(|| self.state.decide(&command));
+        let decided = contained(|| {
+            if let Some(order) = may_park(&command.body) {
+                self.outlets.faults.strike(FaultPlace::Rules(order));
+            }
+            self.state.decide(&command)
+        });
         let events = match decided {
             Ok(Ok(events)) => events,
             Ok(Err(reject)) => {
@@ -348,7 +355,7 @@ impl PartitionLoop {
                 meters::decided(kind, Some(Reject::Broken));
                 let refused = Err(Refused::Rejected(Reject::Broken));
                 self.pending.releases.push(Release::Reply(reply, refused));
-                return Ok(());
+                return self.park_over(&command);
             }
         };
         let recorded = verdict(&command, &events).err();
@@ -381,6 +388,19 @@ impl PartitionLoop {
             events,
         });
         Ok(())
+    }
+
+    /// The order whose command the rules panicked on is set aside: the next command for it would meet the same fault.
+    fn park_over(&mut self, command: &Command) -> Result<(), Halt> {
+        let Some(order) = may_park(&command.body) else { return Ok(()) };
+        if self.state.order(order).is_none_or(|order| order.parked.is_some()) {
+            return Ok(());
+        }
+        tracing::error!(%order, "the order is parked until an operator unparks it");
+        meters::parked();
+        let body = Body::Park { order, reason: PARKED_AFTER_RULES_PANIC };
+        let park = internal(body, self.outlets.clock.now());
+        self.decide(park, None, Reply::Nobody)
     }
 
     fn evolve(&mut self, cause: CommandId, events: &[Event]) {
@@ -530,6 +550,27 @@ impl PartitionLoop {
 fn order_of(body: &Body) -> Option<guichet_engine::ids::OrderId> {
     match body {
         Body::StartPayment { order, .. } | Body::EnterPin { order, .. } => Some(*order),
+        _ => None,
+    }
+}
+
+/// The order that a command is about, if a fault in its rules sets that order aside. Not for the parking itself.
+fn may_park(body: &Body) -> Option<guichet_engine::ids::OrderId> {
+    match body {
+        Body::CancelOrder { order }
+        | Body::StartPayment { order, .. }
+        | Body::EnterPin { order, .. }
+        | Body::AbandonPayment { order, .. }
+        | Body::ProviderAnswered { order, .. }
+        | Body::BankAnswered { order, .. }
+        | Body::ReportPrint { order, .. }
+        | Body::ReportTaken { order, .. }
+        | Body::ReportReceipt { order, .. }
+        | Body::CountPrint { order, .. }
+        | Body::RefundLine { order, .. }
+        | Body::ExceptOpenItem { order, .. }
+        | Body::Tick { entity: Entity::Order(order), .. }
+        | Body::Restarted { entity: Entity::Order(order) } => Some(*order),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use guichet_engine::command::{
 };
 use guichet_engine::effect::{BankOp, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp};
 use guichet_engine::event::{
-    Authority, BankNumbers, Flow, PrintFault, PrintProof, Product, Run, Seat,
+    Authority, BankNumbers, BankStep, Flow, PrintFault, PrintProof, Product, Run, Seat,
 };
 use guichet_engine::ids::{
     AcquirerId, Attempt, AuthCode, CommandId, HoldId, LineNo, OperatorId, OrderId, ProviderId,
@@ -71,6 +71,10 @@ pub struct TestBank {
     books: Mutex<BankBooks>,
     /// Refunds get no answer.
     pub silent_on_refunds: AtomicBool,
+    /// Its table asks for payments in one step.
+    pub one_step: AtomicBool,
+    /// The payment's flow, as each reversal of a completion and each refund carried it.
+    pub undone: Mutex<Vec<Flow>>,
 }
 
 impl TestBank {
@@ -153,7 +157,7 @@ fn refused(request: &BankRequest) -> Option<BankOutcome> {
 
 impl BankPort for TestBank {
     fn flow(&self, _acquirer: AcquirerId) -> Flow {
-        Flow::TwoStep
+        if self.one_step.load(Ordering::Relaxed) { Flow::OneStep } else { Flow::TwoStep }
     }
 
     fn exchange(&self, request: BankRequest) -> Later<BankOutcome> {
@@ -172,15 +176,19 @@ impl BankPort for TestBank {
                 }
                 books.entries.insert(numbers.stan, Entry::Paid(amount.minor()));
             }),
-            BankOp::Reverse { original, .. } => {
+            BankOp::Reverse { step, flow, original, .. } => {
                 assert!(request.swipe.is_none() && request.pin.is_none(), "no secrets");
+                if step == BankStep::Completion {
+                    self.undone.lock().push(flow);
+                }
                 books.entries.insert(original.stan, Entry::Undone);
                 yes()
             }
             BankOp::Refund { .. } if self.silent_on_refunds.load(Ordering::Relaxed) => {
                 BankOutcome::InDoubt
             }
-            BankOp::Refund { numbers, amount, .. } => {
+            BankOp::Refund { flow, numbers, amount, .. } => {
+                self.undone.lock().push(flow);
                 books.entries.insert(numbers.stan, Entry::Refunded(amount.minor()));
                 yes()
             }

@@ -10,8 +10,8 @@ use guichet_actors::{
 };
 use guichet_engine::command::{Body, Channel, Command, PlaceOrder, Principal, Role};
 use guichet_engine::event::{
-    Authority, CardOnFile, Entity, Fare, Flow, LinePlaced, Needs, Passenger, Product, ProviderKind,
-    Run, Seat, ServiceSpec, Unit,
+    Authority, CardOnFile, Entity, Fare, LinePlaced, Needs, Passenger, Product, ProviderKind, Run,
+    Seat, ServiceSpec, Unit,
 };
 use guichet_engine::ids::{
     AcquirerId, CardId, CardTag, CommandId, OperatorId, OrderId, PartitionId, PassengerNo,
@@ -293,7 +293,6 @@ impl World {
         let until = self.center.now().plus_us(600_000_000);
         let (order, terminal) = (order_id(n), TERMINAL);
         let flow = self.bank.flow(ACQUIRER);
-        debug_assert_eq!(flow, Flow::TwoStep);
         let config = Version(1);
         let card = card(n);
         let body = Body::StartPayment { order, terminal, session, card, flow, until, config };

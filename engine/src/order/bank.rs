@@ -17,7 +17,7 @@ use crate::reject::Reject;
 use crate::time::BusinessDate;
 
 /// The operator's own clerk has to act.
-const OWNER_CLERK: u8 = 1;
+pub(crate) const OWNER_CLERK: u8 = 1;
 /// The bank has to act.
 pub(crate) const OWNER_BANK: u8 = 2;
 

@@ -151,8 +151,8 @@ impl Intents<'_> {
             BankStep::Completion => payment.completion,
         };
         if let Some(original) = original {
-            let (auth, amount) = (payment.auth, payment.amount);
-            self.bank(no, BankOp::Reverse { step, original, numbers, auth, amount, why });
+            let (auth, amount, flow) = (payment.auth, payment.amount, payment.flow);
+            self.bank(no, BankOp::Reverse { step, flow, original, numbers, auth, amount, why });
         }
     }
 
@@ -160,10 +160,10 @@ impl Intents<'_> {
         let Some(refund) = self.order.refund(no) else { return };
         let Some(paid) = self.order.payment(refund.payment) else { return };
         if let (Some(original), Some(auth)) = (paid.completion, paid.auth) {
-            let (numbers, amount) = (refund.numbers, refund.amount);
+            let (numbers, amount, flow) = (refund.numbers, refund.amount, paid.flow);
             self.bank(
                 refund.payment,
-                BankOp::Refund { refund: no, original, numbers, auth, amount },
+                BankOp::Refund { refund: no, flow, original, numbers, auth, amount },
             );
         }
     }

@@ -18,7 +18,7 @@ mod state;
 pub(crate) use after_sale::{
     exchange_line, refund_line, report_disruption, report_no_show, tick_disruption, void_line,
 };
-pub(crate) use bank::{OWNER_BANK, bank_answered, sent_under, unmatched};
+pub(crate) use bank::{OWNER_BANK, OWNER_CLERK, bank_answered, sent_under, unmatched};
 pub(crate) use desk::{Desk, Out};
 pub use effects::{intents, outstanding};
 pub(crate) use issuing::{

@@ -17,7 +17,9 @@ use crate::network::Network;
 use crate::numbers::slot_of_rrn;
 use crate::order::{self, Desk};
 use crate::reject::Reject;
+use crate::settlement::OpenKind;
 use crate::terminal;
+use crate::time::BusinessDate;
 
 impl Partition {
     /// Decides about a command, and writes nothing.
@@ -115,6 +117,9 @@ impl Partition {
                 work.push(Event::Network(*operator, event));
                 Ok(())
             }
+            Body::ExceptOpenItem { order, acquirer, date, what } => {
+                self.except(work, *order, (*acquirer, *date), *what)
+            }
             Body::ReportUnmatched { operator, acquirer, rrn, stan, amount } => {
                 let numbers = (*rrn, *stan);
                 self.unmatched(work, (*operator, *acquirer), numbers, *amount);
@@ -206,6 +211,42 @@ impl Partition {
             date,
             exception,
         }));
+    }
+
+    /// What of a closed day has not ended in time is somebody's work from now on, and holds the day no longer.
+    fn except(
+        &self,
+        work: &mut Work<'_>,
+        id: OrderId,
+        (acquirer, date): (AcquirerId, BusinessDate),
+        what: OpenKind,
+    ) -> Result<(), Reject> {
+        let order = self.order(id).ok_or(Reject::UnknownOrder)?;
+        let operator = order.placed.operator;
+        let overdue = self.overdue_of(order, (operator, acquirer, date), work.at);
+        let item = overdue.into_iter().find(|item| item.what == what).ok_or(Reject::Stale)?;
+        let rrn = item.rrn.ok_or(Reject::Stale)?;
+        let owner = match what {
+            OpenKind::Refund(_) if order.parked.is_none() => order::OWNER_BANK,
+            OpenKind::Refund(_) | OpenKind::Payment(_) | OpenKind::Line(_) => order::OWNER_CLERK,
+        };
+        let exception = ExceptionRaised {
+            id: work.counters(id.slot).next_exception(operator, id.slot),
+            kind: ExceptionKind::Status,
+            order: Some(id),
+            rrn,
+            ours: Some(item.amount),
+            theirs: None,
+            owner,
+            since: item.since,
+        };
+        work.push(Event::Settlement(SettlementEvent::ExceptionRaised {
+            operator,
+            acquirer,
+            date,
+            exception,
+        }));
+        Ok(())
     }
 
     fn tick(&self, work: &mut Work<'_>, entity: Entity, timer: Timer) -> Result<(), Reject> {
@@ -389,6 +430,7 @@ fn order_command(desk: &mut Desk, command: &Command) -> Result<(), Reject> {
         | Body::RecordReconciliation { .. }
         | Body::EndException { .. }
         | Body::Configure { .. }
+        | Body::ExceptOpenItem { .. }
         | Body::ReportUnmatched { .. }
         | Body::Deliver { .. }
         | Body::Acknowledge { .. } => Err(Reject::Broken),
@@ -454,6 +496,7 @@ fn remembers(body: &Body) -> Option<Entity> {
         | Body::ReportDisruption { .. }
         | Body::ReportNoShow { .. }
         | Body::Park { .. }
+        | Body::ExceptOpenItem { .. }
         | Body::TerminalLink { .. }
         | Body::ReportDevice { .. }
         | Body::Deliver { .. }

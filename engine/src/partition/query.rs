@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use super::Partition;
 use crate::command::Timer;
 use crate::effect::Intent;
-use crate::event::{Account, Entity, Event, ExceptionRaised, InventoryEvent};
+use crate::event::{
+    Account, BankNumbers, Entity, Event, ExceptionKind, ExceptionRaised, InventoryEvent,
+};
 use crate::ids::{
     AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, PaymentNo, Reference,
     RefundNo, ServiceId, TerminalId,
 };
-use crate::inventory::Service;
+use crate::inventory::{HoldState, Service};
 use crate::ledger::Balance;
+use crate::limits::BATCH_PATIENCE_US;
+use crate::money::Money;
 use crate::network::Network;
 use crate::order::{self, LinePhase, Order, PaymentPhase};
 use crate::settlement::{Batch, DayKey, OpenItem, OpenKind, SettlementLine};
@@ -152,6 +156,17 @@ impl Partition {
     pub fn service(&self, id: ServiceId) -> Option<&Service> {
         self.state.services.get(&id)
     }
+    /// Since when the oldest pinned hold is pinned.
+    #[must_use]
+    pub fn oldest_pin(&self) -> Option<Instant> {
+        let holds = self.services().flat_map(|service| service.holds.values());
+        holds
+            .filter_map(|hold| match hold.state {
+                HoldState::Pinned { since, until: _ } => Some(since),
+                HoldState::Held { .. } | HoldState::Sold => None,
+            })
+            .min()
+    }
     /// Every service with allotted places.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.state.services.values()
@@ -201,45 +216,94 @@ impl Partition {
     }
 
     /// What keeps a day open here: paid lines of that day without ticket or refund, their refunds that the bank has not
-    /// taken; and, while the day is stamped, payments under way.
+    /// taken; and, while the day is stamped, payments under way. What an open exception of that day stands for is left
+    /// out: it is its owner's work.
     #[must_use]
     pub fn open_items(&self, day: DayKey) -> Vec<OpenItem> {
+        self.open_orders().flat_map(|order| self.items_of(order, day)).collect()
+    }
+
+    /// What of a closed day has not ended in time, or cannot because its order is parked: each is to become an exception.
+    #[must_use]
+    pub fn overdue_items(&self, day: DayKey, at: Instant) -> Vec<OpenItem> {
+        self.open_orders().flat_map(|order| self.overdue_of(order, day, at)).collect()
+    }
+
+    pub(super) fn overdue_of(&self, order: &Order, day: DayKey, at: Instant) -> Vec<OpenItem> {
+        if self.business_date(day.0, day.1).is_none_or(|today| today <= day.2) {
+            return Vec::new();
+        }
+        let mut items = self.items_of(order, day);
+        items.retain(|item| order.parked.is_some() || at >= item.since.plus_us(BATCH_PATIENCE_US));
+        items
+    }
+
+    fn items_of(&self, order: &Order, day: DayKey) -> Vec<OpenItem> {
         let (operator, acquirer, date) = day;
-        let is_today = self.business_date(operator, acquirer) == Some(date);
         let mut items = Vec::new();
-        for order in self.open_orders().filter(|order| order.placed.operator == operator) {
-            for (no, payment) in order.numbered_payments().filter(|(_, p)| p.acquirer == acquirer) {
-                let numbers = payment.completion.or(payment.authorization);
-                let since = numbers.map_or(order.placed.at, |n| n.at);
-                match payment.phase {
-                    PaymentPhase::Completed { date: stamped, .. } if stamped == date => {
-                        open_lines(order, payment, since, &mut items);
-                        open_refunds(order, no, &mut items);
-                    }
-                    PaymentPhase::Authorizing { .. }
-                    | PaymentPhase::AwaitingPin { .. }
-                    | PaymentPhase::Completing { .. }
-                    | PaymentPhase::Reversing { .. }
-                        if is_today =>
-                    {
-                        let (what, amount) = (OpenKind::Payment(no), payment.amount);
-                        items.push(OpenItem { order: order.id, what, amount, since });
-                    }
-                    PaymentPhase::Pinning { .. }
-                    | PaymentPhase::Authorizing { .. }
-                    | PaymentPhase::AwaitingPin { .. }
-                    | PaymentPhase::Completing { .. }
-                    | PaymentPhase::Reversing { .. }
-                    | PaymentPhase::Completed { .. }
-                    | PaymentPhase::Ended { .. } => {}
+        if order.placed.operator != operator {
+            return items;
+        }
+        let is_today = self.business_date(operator, acquirer) == Some(date);
+        for (no, payment) in order.numbered_payments().filter(|(_, p)| p.acquirer == acquirer) {
+            let numbers = payment.completion.or(payment.authorization);
+            match payment.phase {
+                PaymentPhase::Completed { date: stamped, .. } if stamped == date => {
+                    open_lines(order, payment, numbers, &mut items);
+                    open_refunds(order, no, &mut items);
                 }
+                PaymentPhase::Authorizing { .. }
+                | PaymentPhase::AwaitingPin { .. }
+                | PaymentPhase::Completing { .. }
+                | PaymentPhase::Reversing { .. }
+                    if is_today =>
+                {
+                    let (what, amount) = (OpenKind::Payment(no), payment.amount);
+                    items.push(item(order, what, numbers, amount));
+                }
+                PaymentPhase::Pinning { .. }
+                | PaymentPhase::Authorizing { .. }
+                | PaymentPhase::AwaitingPin { .. }
+                | PaymentPhase::Completing { .. }
+                | PaymentPhase::Reversing { .. }
+                | PaymentPhase::Completed { .. }
+                | PaymentPhase::Ended { .. } => {}
             }
         }
+        self.leave_out_excepted(day, &mut items);
         items
+    }
+
+    /// Each open exception stands for one item, which it names by order, reference, age and amount.
+    fn leave_out_excepted(&self, day: DayKey, items: &mut Vec<OpenItem>) {
+        if items.is_empty() {
+            return;
+        }
+        for (_, raised) in self.state.settlement.exceptions.range((day, 0)..=(day, u64::MAX)) {
+            let named = |item: &OpenItem| {
+                raised.kind == ExceptionKind::Status
+                    && raised.theirs.is_none()
+                    && (raised.order, Some(raised.rrn)) == (Some(item.order), item.rrn)
+                    && (raised.ours, raised.since) == (Some(item.amount), item.since)
+            };
+            if let Some(place) = items.iter().position(named) {
+                items.remove(place);
+            }
+        }
     }
 }
 
-fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &mut Vec<OpenItem>) {
+fn item(order: &Order, what: OpenKind, numbers: Option<BankNumbers>, amount: Money) -> OpenItem {
+    let since = numbers.map_or(order.placed.at, |numbers| numbers.at);
+    OpenItem { order: order.id, what, rrn: numbers.map(|numbers| numbers.rrn), amount, since }
+}
+
+fn open_lines(
+    order: &Order,
+    payment: &order::Payment,
+    numbers: Option<BankNumbers>,
+    items: &mut Vec<OpenItem>,
+) {
     for no in &payment.lines {
         let Some(line) = order.line(*no) else { continue };
         let open = match line.phase {
@@ -261,7 +325,7 @@ fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &m
         if open {
             let fare = line.placed.fare;
             let amount = fare.price.plus(fare.fee).unwrap_or(fare.price);
-            items.push(OpenItem { order: order.id, what: OpenKind::Line(*no), amount, since });
+            items.push(item(order, OpenKind::Line(*no), numbers, amount));
         }
     }
 }
@@ -269,8 +333,8 @@ fn open_lines(order: &Order, payment: &order::Payment, since: Instant, items: &m
 fn open_refunds(order: &Order, payment: PaymentNo, items: &mut Vec<OpenItem>) {
     for (no, refund) in (0u8..).map(RefundNo).zip(&order.refunds) {
         if refund.payment == payment && refund.done.is_none() && refund.refused.is_none() {
-            let (amount, since) = (refund.amount, refund.numbers.at);
-            items.push(OpenItem { order: order.id, what: OpenKind::Refund(no), amount, since });
+            let (what, numbers) = (OpenKind::Refund(no), Some(refund.numbers));
+            items.push(item(order, what, numbers, refund.amount));
         }
     }
 }

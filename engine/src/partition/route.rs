@@ -53,6 +53,7 @@ pub fn slot_of(body: &Body) -> Option<Slot> {
         | Body::ReportDisruption { order, .. }
         | Body::ReportNoShow { order, .. }
         | Body::Park { order, .. }
+        | Body::ExceptOpenItem { order, .. }
         | Body::Unpark { order } => order.slot,
         Body::Tick { entity, .. } | Body::Restarted { entity } => slot_of_entity(*entity),
         Body::RegisterTerminal { terminal, .. }

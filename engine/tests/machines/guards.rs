@@ -3,16 +3,18 @@
 use guichet_engine::command::{
     BankExchange, BankOutcome, Body, Principal, PrintOutcome, ProviderOutcome, ProviderStep, Role,
 };
-use guichet_engine::event::{Authority, BankStep, Event, PostingKey, PostingKind, PrintFault};
+use guichet_engine::event::{
+    Authority, BankStep, Event, ExceptionKind, PostingKey, PostingKind, PrintFault,
+};
 use guichet_engine::ids::{Attempt, AuthCode, LineNo, OperatorId, PaymentNo, RefundNo, Slot};
-use guichet_engine::limits::PIN_PROMPT_US;
+use guichet_engine::limits::{BATCH_PATIENCE_US, PIN_PROMPT_US};
 use guichet_engine::order::PaymentPhase;
 use guichet_engine::reject::Reject;
 use guichet_engine::settlement::OpenKind;
-use guichet_engine::time::BusinessDate;
+use guichet_engine::time::{BusinessDate, Instant};
 
 use crate::desk::{PAYMENT, Row, bank, check, order, paid, pin, yes};
-use crate::world::{ACQUIRER, Booking, OPERATOR, TODAY, World, line, order_of};
+use crate::world::{ACQUIRER, Booking, OPERATOR, START, TODAY, World, line, order_of};
 
 const LINE: LineNo = LineNo(0);
 const TOMORROW: BusinessDate = BusinessDate(TODAY.0 + 1);
@@ -90,6 +92,67 @@ fn a_day_stays_open_for_whatever_of_it_has_no_end() {
         };
         assert_eq!(open(&world, TODAY), with_amount(today), "{rows}");
         assert_eq!(open(&world, TOMORROW), with_amount(tomorrow), "{rows}");
+    }
+}
+
+#[test]
+fn what_does_not_end_in_time_becomes_an_exception_and_holds_its_day_no_longer() {
+    let (line, refund) = (OpenKind::Line(LINE), OpenKind::Refund(RefundNo(0)));
+    let day = (OPERATOR, ACQUIRER, TODAY);
+    let patience = BATCH_PATIENCE_US;
+    for (world, what, since, owner, parked) in [
+        (begun(7, vec![]), line, 4, 1, false),
+        (begun(7, vec![jammed()]), refund, 7, 2, false),
+        (begun(7, vec![]), line, 4, 1, true),
+        (begun(7, vec![jammed()]), refund, 7, 1, true),
+    ] {
+        let mut world = world;
+        if parked {
+            world.submit(Role::System, Body::Park { order: order(), reason: 1 }).expect("parked");
+        }
+        let except = Body::ExceptOpenItem { order: order(), acquirer: ACQUIRER, date: TODAY, what };
+        assert_eq!(world.submit(Role::Clerk, except.clone()), Err(Reject::Forbidden));
+        let since = START + since * 1_000_000;
+        world.now = since + patience;
+        assert_eq!(world.submit(Role::System, except.clone()), Err(Reject::Stale), "day is open");
+        world.now = since + patience - 1;
+        let (operator, acquirer, closes, opens) = (OPERATOR, ACQUIRER, TODAY, TOMORROW);
+        let cut = Body::OpenBatch { operator, acquirer, closes, opens };
+        world.submit(Role::Clerk, cut).expect("cut over");
+        world.run();
+        let found = |world: &World| world.partitions[0].overdue_items(day, Instant(world.now));
+        if !parked {
+            assert_eq!(found(&world), []);
+            assert_eq!(world.submit(Role::System, except.clone()), Err(Reject::Stale), "in time");
+            world.now += 1;
+        }
+        let whats: Vec<_> = found(&world).iter().map(|item| item.what).collect();
+        assert_eq!(whats, [what]);
+        let other = Body::ExceptOpenItem {
+            order: order(),
+            acquirer: ACQUIRER,
+            date: TODAY,
+            what: OpenKind::Line(LineNo(7)),
+        };
+        assert_eq!(world.submit(Role::System, other), Err(Reject::Stale));
+        world.submit(Role::System, except.clone()).expect("an exception");
+        assert_eq!(world.partitions[0].open_items(day), []);
+        assert_eq!(found(&world), []);
+        world.now += 1;
+        assert_eq!(world.submit(Role::System, except), Err(Reject::Stale), "raised once");
+        let raised: Vec<_> = world.partitions[0].exceptions().collect();
+        let [(on, exception)] = raised.as_slice() else { panic!("{raised:?}") };
+        assert_eq!((*on, exception.kind), (day, ExceptionKind::Status));
+        assert_eq!((exception.order, exception.owner), (Some(order()), owner));
+        let minor = exception.ours.map(|amount| amount.minor());
+        assert_eq!((minor, exception.since), (Some(10_500), Instant(since)));
+        // Ended by its clerks while it is still open, it is open again.
+        let (slot, id) = (order().slot, exception.id);
+        let end = Body::EndException { slot, operator, acquirer, date: TODAY, id, how: 1 };
+        let mut end = world.command(Role::Clerk, end);
+        end.second = Some(Principal { role: Role::Clerk, id: 2 });
+        world.submit_command(&end).expect("ended");
+        assert_eq!(world.partitions[0].open_items(day).len(), 1);
     }
 }
 

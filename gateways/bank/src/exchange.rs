@@ -137,7 +137,7 @@ fn prepare_advice(core: &Core, request: &BankRequest) -> Result<Prepared, String
     let values = CardValues { pan: pan.as_ref().map(|pan| pan.expose()), ..CardValues::default() };
     let mut message = map::message(&core.dialect, &core.config, &core.zone, intent, &values)
         .map_err(|error| error.to_string())?;
-    let kind = map::kind(&core.dialect, &intent.op);
+    let kind = map::kind(&intent.op);
     let key = core.dialect.match_key(&message);
     if core.may_have_been_sent(&key, map::numbers(&intent.op).at)
         && let Some(spec) = core.dialect.transaction(kind)

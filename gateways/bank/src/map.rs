@@ -1,11 +1,11 @@
 //! From what the engine decided to the values of a dialect's templates. Pure.
 
 use guichet_engine::effect::{BankIntent, BankOp};
-use guichet_engine::event::{BankNumbers, BankStep, PaymentEnd};
+use guichet_engine::event::{BankNumbers, BankStep, Flow, PaymentEnd};
 use guichet_engine::ids::AuthCode;
 use guichet_engine::money::Money;
 use guichet_engine::time::Instant;
-use guichet_iso8583::{ComposeError, Dialect, Entry, Message, PaymentFlow, Values};
+use guichet_iso8583::{ComposeError, Dialect, Entry, Message, Values};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -22,16 +22,18 @@ pub(crate) struct CardValues<'a> {
 }
 
 /// The dialect's name for the transaction that an intent asks for.
-pub(crate) fn kind(dialect: &Dialect, op: &BankOp) -> &'static str {
+///
+/// What undoes a payment follows from how that payment was made, not from how the table asks for payments now.
+pub(crate) fn kind(op: &BankOp) -> &'static str {
     match op {
         BankOp::Authorize { .. } => "hold",
         BankOp::Complete { original: Some(_), .. } => "complete",
         BankOp::Complete { original: None, .. } => "pay",
         BankOp::Reverse { step: BankStep::Authorization, .. } => "reverse_hold",
-        BankOp::Reverse { step: BankStep::Completion, .. } => match dialect.payment_flow() {
-            PaymentFlow::TwoStep => "reverse_complete",
-            PaymentFlow::OneStep => "reverse_pay",
-        },
+        BankOp::Reverse { step: BankStep::Completion, flow: Flow::TwoStep, .. } => {
+            "reverse_complete"
+        }
+        BankOp::Reverse { step: BankStep::Completion, flow: Flow::OneStep, .. } => "reverse_pay",
         BankOp::Refund { .. } => "refund",
     }
 }
@@ -88,10 +90,10 @@ fn amount(op: &BankOp) -> Money {
 }
 
 /// The earlier message that this one points to, and the dialect's name for it.
-fn original(dialect: &Dialect, op: &BankOp) -> Option<(BankNumbers, &'static str)> {
-    let completion = match dialect.payment_flow() {
-        PaymentFlow::TwoStep => "complete",
-        PaymentFlow::OneStep => "pay",
+fn original(op: &BankOp) -> Option<(BankNumbers, &'static str)> {
+    let completion = |flow: Flow| match flow {
+        Flow::TwoStep => "complete",
+        Flow::OneStep => "pay",
     };
     match op {
         BankOp::Authorize { .. } => None,
@@ -99,8 +101,8 @@ fn original(dialect: &Dialect, op: &BankOp) -> Option<(BankNumbers, &'static str
         BankOp::Reverse { step: BankStep::Authorization, original, .. } => {
             Some((*original, "hold"))
         }
-        BankOp::Reverse { step: BankStep::Completion, original, .. }
-        | BankOp::Refund { original, .. } => Some((*original, completion)),
+        BankOp::Reverse { step: BankStep::Completion, flow, original, .. }
+        | BankOp::Refund { flow, original, .. } => Some((*original, completion(*flow))),
     }
 }
 
@@ -176,7 +178,7 @@ pub(crate) fn message(
     {
         values.set("reason", reason);
     }
-    if let Some((numbers, kind)) = original(dialect, op) {
+    if let Some((numbers, kind)) = original(op) {
         let then = local(zone, numbers.at);
         let mti = dialect.transaction(kind).map(|spec| spec.mti.to_string()).unwrap_or_default();
         values
@@ -197,7 +199,7 @@ pub(crate) fn message(
     if let Some(mode) = dialect.entry_mode(Entry::Swipe, card.pin_block.is_some()) {
         values.set("entry_mode", mode);
     }
-    dialect.compose(kind(dialect, op), &values)
+    dialect.compose(kind(op), &values)
 }
 
 #[cfg(test)]
@@ -310,6 +312,7 @@ mod tests {
             (
                 BankOp::Reverse {
                     step: BankStep::Completion,
+                    flow: Flow::TwoStep,
                     original: numbers(102),
                     numbers: numbers(103),
                     auth: Some(AuthCode(*b"A00001")),
@@ -322,6 +325,7 @@ mod tests {
             (
                 BankOp::Reverse {
                     step: BankStep::Authorization,
+                    flow: Flow::TwoStep,
                     original: numbers(101),
                     numbers: numbers(104),
                     auth: None,
@@ -334,6 +338,7 @@ mod tests {
             (
                 BankOp::Refund {
                     refund: guichet_engine::ids::RefundNo(0),
+                    flow: Flow::TwoStep,
                     original: numbers(102),
                     numbers: numbers(105),
                     auth: AuthCode(*b"A00001"),
@@ -368,6 +373,48 @@ mod tests {
         let message = write("bcd", op, &card);
         assert_eq!((message.text(25), message.text(60)), (Some("00"), Some("22000001000")));
         assert!(!message.has(61));
+    }
+
+    #[test]
+    fn what_undoes_a_payment_follows_from_how_it_was_made_and_not_from_the_table_of_today() {
+        // A bank whose completion is another message than its payment in one step.
+        let advice = "[transactions.complete]\nmti = \"0220\"";
+        for asks in ["two_step", "one_step"] {
+            for (flow, undone, condition, mti) in [
+                (Flow::TwoStep, "reverse_complete", "06", "0220"),
+                (Flow::OneStep, "reverse_pay", "00", "0200"),
+            ] {
+                let text = include_str!("../../iso8583/dialects/ascii.toml")
+                    .replacen("\"two_step\"", &format!("{asks:?}"), 1)
+                    .replacen("[transactions.complete]\nmti = \"0200\"", advice, 1);
+                let dialect = Dialect::parse(&text).expect("dialect");
+                let (step, why) = (BankStep::Completion, PaymentEnd::InDoubt);
+                let (original, own, amount) = (numbers(102), numbers(103), money());
+                let auth = AuthCode(*b"A00001");
+                let reverse = BankOp::Reverse {
+                    step,
+                    flow,
+                    original,
+                    numbers: own,
+                    auth: Some(auth),
+                    amount,
+                    why,
+                };
+                let refund = guichet_engine::ids::RefundNo(0);
+                let refund = BankOp::Refund { refund, flow, original, numbers: own, auth, amount };
+                assert_eq!((kind(&reverse), kind(&refund)), (undone, "refund"));
+                let zone = TimeZone::get("Asia/Shanghai").expect("zone");
+                let config = AcquirerConfig::default();
+                for (op, condition) in [(reverse, condition), (refund, "00")] {
+                    let card = CardValues::default();
+                    let message =
+                        message(&dialect, &config, &zone, &intent(op), &card).expect("message");
+                    let original = message.text(90).expect("an original");
+                    assert_eq!(message.text(25), Some(condition), "{asks} {flow:?}");
+                    assert!(original.starts_with(mti), "{asks} {flow:?}: {original}");
+                }
+            }
+        }
     }
 
     #[test]

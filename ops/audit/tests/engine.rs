@@ -10,12 +10,15 @@ mod world;
 
 use guichet_audit::{Auditor, Report};
 use guichet_engine::command::{Body, Channel, Principal, Role};
+use guichet_engine::effect::Intent;
 use guichet_engine::event::{Event, Flow, InventoryEvent, OrderEvent};
 use guichet_engine::ids::{CommandId, LineNo, OrderId, PartitionId};
-use guichet_engine::time::Instant;
+use guichet_engine::money::{Currency, Money};
+use guichet_engine::order::PaymentPhase;
+use guichet_engine::time::{BusinessDate, Instant};
 use guichet_journal::{Batch, Entry, decode_batch, encode_batch};
 
-use world::{Fault, World, two_lines};
+use world::{ACQUIRER, Fault, OPERATOR, TODAY, World, two_lines};
 
 fn order() -> OrderId {
     two_lines(1, 2000).order
@@ -138,6 +141,64 @@ fn wrong_pins_leave_nothing_broken() {
             world.wrong_pins = wrong;
             purchase(&mut world);
             check(&mut world, || format!("{flow:?} {wrong} wrong PINs"));
+        }
+    }
+}
+
+#[test]
+fn a_day_closed_over_an_order_that_stands_still_is_sound() {
+    for flow in [Flow::TwoStep, Flow::OneStep] {
+        let mut world = world(flow);
+        let placed = world.submit(Role::Guest, Body::PlaceOrder(Box::new(two_lines(1, 2000))));
+        assert_eq!(placed, Ok(()));
+        world.run();
+        world.swipe(order(), 1).expect("begins");
+        let is_paid = |world: &World| {
+            let mut payments = world.order(order()).payments.iter();
+            payments.any(|paid| matches!(paid.phase, PaymentPhase::Completed { .. }))
+        };
+        while !is_paid(&world) {
+            assert!(world.step_once(), "it is paid at last");
+        }
+        world.submit(Role::System, Body::Park { order: order(), reason: 1 }).expect("parked");
+        world.queue.retain(|intent| matches!(intent, Intent::Deliver { .. }));
+        let (operator, acquirer, date) = (OPERATOR, ACQUIRER, TODAY);
+        let opens = BusinessDate(TODAY.0 + 1);
+        let cut = Body::OpenBatch { operator, acquirer, closes: date, opens };
+        world.submit(Role::Clerk, cut).expect("cut over");
+        world.run();
+        let day = (operator, acquirer, date);
+        let open = |world: &World| world.partition_of(order().slot).open_items(day);
+        let items = open(&world);
+        assert_eq!(items.len(), 2, "both lines of the order");
+        for item in items {
+            let (order, what) = (item.order, item.what);
+            let except = Body::ExceptOpenItem { order, acquirer, date, what };
+            world.submit(Role::System, except).expect("an exception");
+        }
+        assert_eq!(open(&world), []);
+        let lines = world.partition_of(order().slot).settlement_lines(day);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        let close = Body::CloseBatch {
+            operator,
+            acquirer,
+            date,
+            lines: 1,
+            debit: line.amount,
+            credit: Money::zero(Currency::CNY),
+            digest: [7; 32],
+        };
+        world.submit(Role::Clerk, close).expect("closed");
+        let report = audit(&world, false);
+        assert!(report.passed(), "{:#?}", report.violations);
+        let owned = report.open.iter().filter(|item| item.subject.contains("exception"));
+        assert!(owned.clone().all(|item| item.amount.is_some()) && owned.count() == 2);
+        // Whatever ends later is stamped with the date of its end.
+        world.submit(Role::Operator, Body::Unpark { order: order() }).expect("set going");
+        check(&mut world, || format!("{flow:?} set going again"));
+        let back = Body::RefundLine { order: order(), line: LineNo(0) };
+        if world.submit(Role::Agent, back).is_ok() {
+            check(&mut world, || format!("{flow:?} refund"));
         }
     }
 }

@@ -298,6 +298,9 @@ impl Center {
                     reasons.push(format!("partition {} does not run", partition.partition));
                 }
             }
+            if handle.actor_threads_ended() > 0 {
+                reasons.push("an actor thread does not run".to_owned());
+            }
             for (id, name) in &acquirers {
                 if !banks.is_up(*id) {
                     reasons.push(format!("the link to {name} is down"));

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use guichet_actors::limits::{PANICS_BEFORE_PARK, PARKED_AFTER_PANICS};
+use guichet_actors::limits::{PANICS_BEFORE_PARK, PARKED_AFTER_PANICS, PARKED_AFTER_RULES_PANIC};
 use guichet_engine::command::{Body, Principal, Role};
 use guichet_engine::ids::{AcquirerId, Attempt, LineNo, OrderId, Reference, Slot, TerminalId};
 use guichet_engine::numbers::slot_of_exception;
@@ -642,6 +642,7 @@ pub fn device_words(device: u8, state: u8, supply: u8) -> String {
 pub fn why_parked(reason: u16) -> String {
     match reason {
         PARKED_AFTER_PANICS => format!("its actor panicked {PANICS_BEFORE_PARK} times"),
+        PARKED_AFTER_RULES_PANIC => "the rules panicked on a command for it".to_owned(),
         _ => "of another version".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 use guichet_engine::command::BankOutcome;
 use guichet_engine::effect::{BankIntent, BankOp};
-use guichet_engine::event::{BankNumbers, BankStep, PaymentEnd};
+use guichet_engine::event::{BankNumbers, BankStep, Flow, PaymentEnd};
 use guichet_engine::ids::{AcquirerId, AuthCode, RefundNo};
 use guichet_engine::money::Money;
 use guichet_engine::time::Instant;
@@ -91,7 +91,8 @@ impl<R: BankRig> Teller<'_, R> {
     fn reversal(&self, step: BankStep, original: BankNumbers, minor: i64) -> BankOp {
         let (numbers, amount) = (self.rig.numbers(Some(&original)), self.rig.money(minor));
         let why = PaymentEnd::Cancelled;
-        BankOp::Reverse { step, original, numbers, auth: None, amount, why }
+        let flow = Flow::TwoStep;
+        BankOp::Reverse { step, flow, original, numbers, auth: None, amount, why }
     }
 
     async fn a_hold_is_completed_and_given_back_once(&self) {
@@ -103,6 +104,7 @@ impl<R: BankRig> Teller<'_, R> {
         assert_eq!(self.rig.books(), BankBooks { paid: 700, held: 0 });
         let refund = BankOp::Refund {
             refund: RefundNo(0),
+            flow: Flow::TwoStep,
             original: paid,
             numbers: self.rig.numbers(Some(&paid)),
             auth: agreed,

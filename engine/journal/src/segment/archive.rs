@@ -1,6 +1,7 @@
 //! Copies of sealed segments, and giving their space back.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use super::error::{LogError, at};
 use super::files::FileLayer;
@@ -18,17 +19,8 @@ impl Log {
     /// # Errors
     /// [`LogError::Damaged`], or what the system says. A copy has its name only when it is whole, so this may be repeated.
     pub fn archive_sealed(&self) -> Result<Vec<u64>, LogError> {
-        let archive = self.dir().join(ARCHIVE_DIR);
-        self.files().create_dir(&archive).map_err(at("make", &archive))?;
-        let present = list_segments(self.files(), &archive)?;
-        let mut copied = Vec::new();
-        for first in self.sealed()? {
-            if present.binary_search(&first).is_err() {
-                copy(self.files(), self.partition(), &self.live_path(first), &archive, first)?;
-                copied.push(first);
-            }
-        }
-        Ok(copied)
+        let _alone = self.archiving().lock().unwrap_or_else(PoisonError::into_inner);
+        archive_before(self.files(), self.dir(), self.partition(), self.current_first())
     }
 
     /// Gives back the space of sealed segments whose records all come before `sequence` and that
@@ -59,6 +51,26 @@ impl Log {
     fn live_path(&self, first: u64) -> PathBuf {
         self.dir().join(segment_name(first))
     }
+}
+
+/// Copies the segments before `current` that have no copy yet; returns the first sequences of those copied.
+pub(super) fn archive_before(
+    files: &dyn FileLayer,
+    dir: &Path,
+    partition: u32,
+    current: u64,
+) -> Result<Vec<u64>, LogError> {
+    let archive = dir.join(ARCHIVE_DIR);
+    files.create_dir(&archive).map_err(at("make", &archive))?;
+    let present = list_segments(files, &archive)?;
+    let mut copied = Vec::new();
+    for first in list_segments(files, dir)? {
+        if first < current && present.binary_search(&first).is_err() {
+            copy(files, partition, &dir.join(segment_name(first)), &archive, first)?;
+            copied.push(first);
+        }
+    }
+    Ok(copied)
 }
 
 /// Copies the used part of a segment after checking all of it: damage must not reach the archive

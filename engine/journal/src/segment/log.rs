@@ -1,9 +1,10 @@
 //! The writer of one partition's log: one write and one fdatasync an append.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::archive::archive_before;
 use super::error::{LogError, at};
 use super::files::{FileLayer, OwnError, Ownership};
 use super::format::{
@@ -29,7 +30,8 @@ const SPARE_FILE: &str = "spare.tmp";
 pub struct LogOptions {
     /// Bytes of one segment, from [`MIN_SEGMENT_BYTES`] to [`MAX_SEGMENT_BYTES`].
     pub segment_bytes: u64,
-    /// Prepares the next segment on a thread of its own when the current one is half full.
+    /// Prepares the next segment when the current one is half full, and copies sealed ones to the archive, each on a
+    /// thread of its own.
     pub prepare_ahead: bool,
     /// A record known from elsewhere (a checkpoint) to be durable; a shorter log is refused. 0
     /// where nothing is known.
@@ -72,6 +74,12 @@ pub struct Log {
     head: ChainHash,
     stopped: bool,
     spare: Option<JoinHandle<Result<(), LogError>>>,
+    archiver: Option<JoinHandle<Result<Vec<u64>, LogError>>>,
+    /// One copies at a time.
+    archiving: Arc<Mutex<()>>,
+    /// A segment was sealed while the archiver was at work.
+    archive_due: bool,
+    archive_fault: Option<LogError>,
     buffer: Vec<u8>,
     _ownership: Box<dyn Ownership>,
 }
@@ -124,6 +132,10 @@ impl Log {
             segment,
             stopped: false,
             spare: None,
+            archiver: None,
+            archiving: Arc::default(),
+            archive_due: false,
+            archive_fault: None,
             buffer: Vec::new(),
             options,
             _ownership: ownership,
@@ -134,6 +146,8 @@ impl Log {
             let known = log.options.at_least;
             return Err(LogError::Behind { dir: log.dir.clone(), found: last_sequence, known });
         }
+        // A stop may have come between a roll and its copy.
+        log.archive_ahead();
         Ok((log, Opened { last_sequence, cut_bytes }))
     }
 
@@ -169,7 +183,13 @@ impl Log {
         self.head = hash;
         self.stopped = false;
         self.prepare_ahead();
+        self.end_archiving();
         Ok(Appended { sequence, hash })
+    }
+
+    /// Why the last copying of sealed segments failed, told once; the next roll tries again.
+    pub fn take_archive_fault(&mut self) -> Option<LogError> {
+        self.archive_fault.take()
     }
 
     /// Sequence that the next append gets.
@@ -205,6 +225,10 @@ impl Log {
 
     pub(super) fn files(&self) -> &dyn FileLayer {
         &*self.files
+    }
+
+    pub(super) fn archiving(&self) -> &Mutex<()> {
+        &self.archiving
     }
 
     pub(super) fn current_first(&self) -> u64 {
@@ -290,7 +314,41 @@ impl Log {
         };
         self.segment = start_segment(&*self.files, &self.dir, header)?;
         self.offset = HEADER_BYTES as u64;
+        self.archive_ahead();
         Ok(())
+    }
+
+    /// Copies what is sealed; what was sealed while that is still being done, right after it.
+    fn archive_ahead(&mut self) {
+        let first = self.current_first();
+        if !self.options.prepare_ahead || first == 1 {
+            return;
+        }
+        self.archive_due = self.archiver.is_some();
+        if self.archive_due {
+            return;
+        }
+        let (files, dir, partition) = (Arc::clone(&self.files), self.dir.clone(), self.partition);
+        let archiving = Arc::clone(&self.archiving);
+        // Without a thread the next roll tries again.
+        self.archiver = std::thread::Builder::new()
+            .name(format!("archive-{partition}"))
+            .spawn(move || {
+                let _alone = archiving.lock().unwrap_or_else(PoisonError::into_inner);
+                archive_before(&*files, &dir, partition, first)
+            })
+            .ok();
+    }
+
+    fn end_archiving(&mut self) {
+        let Some(ended) = self.archiver.take_if(|archiver| archiver.is_finished()) else { return };
+        // A panic has its own line in the log, and leaves no copy with a name.
+        if let Ok(Err(fault)) = ended.join() {
+            self.archive_fault = Some(fault);
+        }
+        if self.archive_due {
+            self.archive_ahead();
+        }
     }
 
     fn prepare_ahead(&mut self) {
@@ -310,9 +368,17 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        // The helper writes into the directory, which must not outlive its ownership.
+        // The helpers write into the directory, which must not outlive its ownership.
         if let Some(spare) = self.spare.take() {
             let _ = spare.join();
+        }
+        if let Some(archiver) = self.archiver.take() {
+            let _ = archiver.join();
+        }
+        if self.archive_due {
+            // A failure is found by the next start, which tries again.
+            let first = self.current_first();
+            let _ = archive_before(&*self.files, &self.dir, self.partition, first);
         }
     }
 }

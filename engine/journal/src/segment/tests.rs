@@ -278,6 +278,48 @@ fn a_log_shorter_than_what_is_known_is_refused() {
 }
 
 #[test]
+fn a_segment_is_copied_after_the_roll_that_seals_it_and_a_failure_stops_nothing() {
+    let ahead = LogOptions { prepare_ahead: true, ..options(4096) };
+    let folder = tempfile::tempdir().expect("folder");
+    let dir = folder.path().join("p0");
+    let archive = dir.join("archive");
+    let open = || Log::open(Arc::new(DiskFiles), &dir, 0, ahead.clone()).expect("open").0;
+    let segments = |of: &Path| super::scan::list_segments(&DiskFiles, of).expect("listed");
+    let mut log = open();
+    // A file where the folder of copies should be.
+    std::fs::write(&archive, "in the way").expect("write");
+    let mut faults = 0;
+    let mut appended = 0;
+    while faults == 0 {
+        appended += 1;
+        log.append(&payload(appended)).expect("the log goes on");
+        faults += usize::from(log.take_archive_fault().is_some());
+        assert!(appended < 100_000, "the failure is told");
+    }
+    std::fs::remove_file(&archive).expect("out of the way");
+    let rolled = segments(&dir).len();
+    while segments(&dir).len() == rolled {
+        appended += 1;
+        log.append(&payload(appended)).expect("append");
+    }
+    drop(log);
+    let live = segments(&dir);
+    let sealed = &live[..live.len() - 1];
+    assert_eq!(segments(&archive), sealed, "those that failed before, too");
+    for first in sealed {
+        let name = super::scan::segment_name(*first);
+        let whole = std::fs::read(dir.join(&name)).expect("live");
+        let copy = std::fs::read(archive.join(&name)).expect("copy");
+        assert!(whole.starts_with(&copy) && copy.len() > HEADER_BYTES);
+        assert!(whole[copy.len()..].iter().all(|byte| *byte == 0), "all that was written");
+    }
+    // A stop between a roll and its copy: the next start makes it.
+    std::fs::remove_file(archive.join(super::scan::segment_name(1))).expect("removed");
+    drop(open());
+    assert_eq!(segments(&archive), sealed);
+}
+
+#[test]
 fn sealed_segments_are_archived_before_their_space_is_given_back() {
     let files = written(200);
     let (log, _) = open(&files).expect("open");

@@ -1,6 +1,7 @@
 //! The gateway against the bank twin over real TCP, in both dialects.
 
 mod keys;
+mod one_step;
 mod raw;
 mod rig;
 

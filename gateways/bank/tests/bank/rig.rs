@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Clock};
 use guichet_bank::{AcquirerConfig, BankConfig, BankGateway, Timing};
 use guichet_engine::command::BankOutcome;
 use guichet_engine::effect::{BankIntent, BankOp};
-use guichet_engine::event::{BankNumbers, BankStep, CardOnFile, PaymentEnd};
+use guichet_engine::event::{BankNumbers, BankStep, CardOnFile, Flow, PaymentEnd};
 use guichet_engine::ids::{
     AcquirerId, AuthCode, CardId, OrderId, PaymentNo, RefundNo, ResponseCode, Rrn, Slot, Stan,
     TerminalId,
@@ -68,6 +68,13 @@ impl Watch {
         ours.map(|record| record.code.clone()).collect()
     }
 
+    /// The elements of what was written with one of these message types, masked.
+    pub fn written(&self, mtis: &[&str]) -> Vec<String> {
+        let records = self.records.lock().expect("lock");
+        let wanted = |r: &&WireRecord| r.outbound && mtis.contains(&r.mti.as_str());
+        records.iter().filter(wanted).map(|record| record.masked.clone()).collect()
+    }
+
     pub fn mtis_of(&self, order: OrderId) -> Vec<String> {
         let records = self.records.lock().expect("lock");
         records.iter().filter(|record| record.order == Some(order)).map(line).collect()
@@ -104,6 +111,8 @@ pub struct Rig {
     pub watch: Arc<Watch>,
     twin: Option<Running>,
     dialect: Dialect,
+    /// How the payments of the test are made: as the table asked for them when they began.
+    pub flow: Flow,
     stan: AtomicU32,
 }
 
@@ -175,11 +184,17 @@ impl Rig {
 
     /// The same gateway after a restart: a new process's memory, the same bank.
     pub async fn restarted(self) -> Rig {
+        let table = self.dialect.name().to_string();
+        self.restarted_with(&table).await
+    }
+
+    /// The same with another table; what was paid before was paid as the old one asked.
+    pub async fn restarted_with(self, table: &str) -> Rig {
         self.gateway.stop().await;
         let address = self.twin.as_ref().expect("a twin").iso_addr.to_string();
-        let rig = Rig::at(self.dialect.name(), &address, TEST_ZONE_MASTER_KEY);
+        let rig = Rig::at(table, &address, TEST_ZONE_MASTER_KEY);
         assert!(rig.gateway.wait_up(rig.acquirer(), Duration::from_secs(5)).await);
-        Rig { twin: self.twin, stan: self.stan, ..rig }
+        Rig { twin: self.twin, stan: self.stan, flow: self.flow, ..rig }
     }
 
     /// A rig with another host than the twin.
@@ -200,7 +215,8 @@ impl Rig {
         )
         .expect("gateway");
         let dialect = Dialect::named(dialect).expect("dialect");
-        Rig { gateway, watch, twin: None, dialect, stan: AtomicU32::new(1) }
+        let flow = gateway.flow(AcquirerId(1));
+        Rig { gateway, watch, twin: None, dialect, flow, stan: AtomicU32::new(1) }
     }
 
     /// Stops both. With `GUICHET_CAPTURE_DIR` set, what went over the wire is left there for a
@@ -308,12 +324,18 @@ impl Rig {
         BankNumbers { stan: Stan(stan), rrn, at: now() }
     }
 
-    fn order(&self, numbers: &BankNumbers) -> OrderId {
+    pub fn order(&self, numbers: &BankNumbers) -> OrderId {
         let number = numbers.rrn.text().parse().expect("number");
         OrderId::new(Slot::new(1), number)
     }
 
-    fn request(&self, pan: &str, tag_of: &str, numbers: &BankNumbers, op: BankOp) -> BankRequest {
+    pub fn request(
+        &self,
+        pan: &str,
+        tag_of: &str,
+        numbers: &BankNumbers,
+        op: BankOp,
+    ) -> BankRequest {
         let data = BankData::load(None).expect("data");
         let track = data.cards.iter().find(|card| card.pan == pan).map(|card| card.track2());
         let once = matches!(op, BankOp::Authorize { .. } | BankOp::Complete { .. });
@@ -421,6 +443,7 @@ impl Rig {
     ) -> BankOutcome {
         let op = BankOp::Reverse {
             step,
+            flow: self.flow,
             original: *original,
             numbers,
             auth: None,
@@ -434,6 +457,7 @@ impl Rig {
         let numbers = self.numbers(Some(original));
         let op = BankOp::Refund {
             refund: RefundNo(0),
+            flow: self.flow,
             original: *original,
             numbers,
             auth,
