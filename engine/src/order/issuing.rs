@@ -260,7 +260,8 @@ pub(crate) fn refund_line(desk: &mut Desk, line: LineNo) -> Result<(), Reject> {
 }
 
 /// The price less `refund_fee_bp` of it; the part kept is rounded half up to a minor unit.
-fn refundable(fare: &Fare) -> Option<Money> {
+#[must_use]
+pub fn refundable(fare: &Fare) -> Option<Money> {
     let whole = i64::from(BASIS_POINTS);
     let kept = fare
         .price

@@ -17,6 +17,7 @@ mod state;
 pub(crate) use bank::{OWNER_BANK, bank_answered, sent_under, unmatched};
 pub(crate) use desk::{Desk, Out};
 pub use effects::{intents, outstanding};
+pub use issuing::refundable;
 pub(crate) use issuing::{
     count_print, refund_line, report_print, report_receipt, report_taken, tick_print,
     tick_print_doubt,
