@@ -1,5 +1,6 @@
 //! From an order to what its owner sees. Site and API share it.
 
+use guichet_engine::command::{Principal, Role};
 use guichet_engine::event::LineEnd;
 use guichet_engine::ids::PaymentNo;
 use guichet_engine::money::Money;
@@ -8,6 +9,9 @@ use guichet_engine::time::Instant;
 use guichet_ports::vault::{Purpose, VaultPort};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Who reads the names of an order here: whoever opened it with its second factor.
+const OWNER: Principal = Principal { role: Role::Guest, id: 0 };
 
 /// An order as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -200,7 +204,7 @@ fn line_view(order: &Order, n: usize, vault: &dyn VaultPort, now: Instant) -> Li
         .placed
         .passengers
         .get(usize::from(line.placed.passenger.0))
-        .and_then(|p| vault.person(p.person, Purpose::OwnOrder).ok())
+        .and_then(|p| vault.person(p.person, OWNER, Purpose::OwnOrder).ok())
         .map_or_else(String::new, |p| p.name);
     LineView {
         line: number,
