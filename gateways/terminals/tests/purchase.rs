@@ -21,7 +21,7 @@ use guichet_ports::conformance;
 use guichet_ports::secret::SealedSwipe;
 use guichet_ports::terminals::{TerminalsPort, Told};
 use guichet_terminals::Rate;
-use world::{CARD_NUMBER, PERSON_NAME, TERMINAL, Terminal, World, until};
+use world::{CARD_NUMBER, OPERATOR, PERSON_NAME, TERMINAL, Terminal, World, until};
 
 fn sealed(card_key: &str, session: u64, track2: &str) -> Hidden {
     let mut key = [0; 32];
@@ -366,6 +366,25 @@ async fn each_connect_ends_with_the_word_that_every_booking_was_pushed() {
     let mut second = Terminal::linked(&world, first.key.clone()).await;
     assert!(matches!(second.next().await, CenterToTerminal::Welcome { .. }));
     second.until_all_pushed(1).await;
+}
+
+#[tokio::test]
+async fn a_booking_is_pushed_to_its_own_networks_terminals_alone() {
+    let world = World::start().await;
+    // Its number comes first, so it would be told before the terminal that is waited for.
+    let stranger = (TerminalId(TERMINAL.0 - 1), OperatorId(OPERATOR.0 + 1));
+    let mut other = Terminal::enrolled_of(&world, stranger.0, stranger.1).await;
+    let mut ours = Terminal::enrolled(&world).await;
+    for terminal in [&mut other, &mut ours] {
+        assert!(matches!(terminal.next().await, CenterToTerminal::Welcome { .. }));
+        terminal.until_all_pushed(1).await;
+    }
+    let order = world.place_order(1).await.to_string();
+    let pushed = ours.next().await;
+    assert!(matches!(&pushed, CenterToTerminal::Push { booking, .. } if booking.order == order));
+    other.say(TerminalToCenter::Resume { session: 41, order }).await;
+    let told = other.next().await;
+    assert!(matches!(told, CenterToTerminal::Refused { session: 41, .. }), "{told:?}");
 }
 
 #[tokio::test]
