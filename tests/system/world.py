@@ -177,6 +177,12 @@ class World:
             headers={"X-Second-Factor": factor, "Idempotency-Key": f"cancel-{time.time_ns()}"},
         )
 
+    def give_back(self, reference, line=0, factor="5678"):
+        return call(
+            f"{self.at['web']}/api/v1/orders/{reference}/lines/{line}/refund", {},
+            headers={"X-Second-Factor": factor, "Idempotency-Key": f"refund-{time.time_ns()}"},
+        )
+
     def terminal(self, n=0):
         return Terminal(self.at["terminals"][n])
 

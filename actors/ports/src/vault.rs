@@ -1,5 +1,6 @@
 //! The port of the vault and member store (part 12): the only place of names, documents and PANs.
 
+use guichet_engine::command::Principal;
 use guichet_engine::ids::{CardId, PersonId, Reference};
 
 use crate::keys::CardIdentity;
@@ -71,11 +72,11 @@ pub trait VaultPort: Send + Sync {
     /// # Errors
     /// `BadForm`, `Store`.
     fn put_person(&self, person: &Person) -> Result<PersonId, VaultFault>;
-    /// Reads a person and records the reading.
+    /// Reads a person and records who read it and why.
     ///
     /// # Errors
     /// `Unknown`, `Erased`, `Damaged`, `Store`.
-    fn person(&self, id: PersonId, purpose: Purpose) -> Result<Person, VaultFault>;
+    fn person(&self, id: PersonId, by: Principal, purpose: Purpose) -> Result<Person, VaultFault>;
     /// Stores a card of a person; durable when it returns.
     ///
     /// # Errors
@@ -86,11 +87,11 @@ pub trait VaultPort: Send + Sync {
     /// # Errors
     /// `Unknown`, `Erased`, `Store`.
     fn card_mask(&self, id: CardId) -> Result<String, VaultFault>;
-    /// The PAN, for the bank gateway and terminal tags only; the reading is recorded.
+    /// The PAN, for the bank gateway and terminal tags only; who read it and why is recorded.
     ///
     /// # Errors
     /// `Unknown`, `Erased`, `Damaged`, `Store`.
-    fn pan(&self, id: CardId, purpose: Purpose) -> Result<Pan, VaultFault>;
+    fn pan(&self, id: CardId, by: Principal, purpose: Purpose) -> Result<Pan, VaultFault>;
     /// A keyed digest of an order's second factor (case and spaces folded).
     fn factor(&self, reference: Reference, second_factor: &str) -> [u8; 16];
     /// Destroys a person's key.

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::placing;
-use super::state::LinePhase;
+use super::state::{Line, LinePhase};
 use crate::command::NewLine;
 use crate::event::{Fare, LineEnd, OrderEvent};
 use crate::ids::{Attempt, LineNo};
@@ -19,14 +19,14 @@ use crate::time::Instant;
 /// `WrongPhase` when the person has no ticket, `TooLate` after departure.
 pub(crate) fn refund_line(desk: &mut Desk, line: LineNo) -> Result<(), Reject> {
     let state = desk.order.line(line).ok_or(Reject::WrongPhase)?;
-    let (fare, departs) = (state.placed.fare, state.placed.product.departs);
+    let amount = returnable(state, desk.at);
     match state.phase {
-        LinePhase::Issued { .. } if departs <= desk.at => return Err(Reject::TooLate),
         LinePhase::Issued { .. } => {
-            let amount = refundable(&fare).ok_or(Reject::BadAmount)?;
-            take_back(desk, line, amount, LineEnd::Refunded);
+            take_back(desk, line, amount.ok_or(Reject::TooLate)?, LineEnd::Refunded);
         }
-        LinePhase::Disrupted { .. } => take_back(desk, line, whole(&fare), LineEnd::Disrupted),
+        LinePhase::Disrupted { .. } => {
+            take_back(desk, line, amount.ok_or(Reject::BadAmount)?, LineEnd::Disrupted);
+        }
         LinePhase::NoShow { .. } => return Err(Reject::TooLate),
         LinePhase::Asking
         | LinePhase::Held(_)
@@ -242,6 +242,30 @@ pub(crate) fn report_no_show(desk: &mut Desk, line: LineNo) -> Result<(), Reject
         | LinePhase::Disrupted { .. }
         | LinePhase::Releasing { .. }
         | LinePhase::Ended { .. } => Err(Reject::WrongPhase),
+    }
+}
+
+/// What goes back for a line whose ticket is given back at an instant; `None` when it cannot be.
+#[must_use]
+pub fn returnable(line: &Line, at: Instant) -> Option<Money> {
+    match line.phase {
+        LinePhase::Issued { .. } if line.placed.product.departs > at => {
+            refundable(&line.placed.fare)
+        }
+        LinePhase::Disrupted { .. } => Some(whole(&line.placed.fare)),
+        LinePhase::Issued { .. }
+        | LinePhase::NoShow { .. }
+        | LinePhase::Asking
+        | LinePhase::Held(_)
+        | LinePhase::Pinned(_)
+        | LinePhase::Confirming { .. }
+        | LinePhase::Confirmed(_)
+        | LinePhase::Issuing { .. }
+        | LinePhase::PrintInDoubt { .. }
+        | LinePhase::NotPrinted { .. }
+        | LinePhase::Exchanging { .. }
+        | LinePhase::Releasing { .. }
+        | LinePhase::Ended { .. } => None,
     }
 }
 

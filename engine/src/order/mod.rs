@@ -15,6 +15,7 @@ mod paying;
 mod placing;
 mod state;
 
+pub use after_sale::returnable;
 pub(crate) use after_sale::{
     exchange_line, refund_line, report_disruption, report_no_show, tick_disruption, void_line,
 };

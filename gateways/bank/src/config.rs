@@ -1,6 +1,6 @@
 //! What an operator sets for each bank link.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// All bank links.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -63,7 +63,7 @@ impl Default for AcquirerConfig {
 }
 
 /// How long a link waits, in milliseconds.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timing {
     /// For a connection.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guichet_engine::command::BankOutcome;
-use guichet_engine::effect::BankOp;
+use guichet_engine::command::{BankOutcome, Principal, Role};
+use guichet_engine::effect::{BankIntent, BankOp};
 use guichet_iso8583::{Message, WireBytes};
 use guichet_ports::bank::BankRequest;
 use guichet_ports::keys::SwipedCard;
@@ -127,13 +127,18 @@ fn finish(core: &Core, message: Message) -> Result<Prepared, String> {
     Ok(Prepared { message, body, key })
 }
 
+/// A bank link as the one who reads a card's number.
+fn link_of(intent: &BankIntent) -> Principal {
+    Principal { role: Role::Gateway, id: u64::from(intent.acquirer.0) }
+}
+
 /// A reversal or refund is made from stored fields: nothing of the attempt's secrets is in it.
 fn prepare_advice(core: &Core, request: &BankRequest) -> Result<Prepared, String> {
     let intent = &request.intent;
     let pan = core
         .vault
         .as_ref()
-        .and_then(|vault| vault.pan(intent.card.card, Purpose::BankMessage).ok());
+        .and_then(|vault| vault.pan(intent.card.card, link_of(intent), Purpose::BankMessage).ok());
     let values = CardValues { pan: pan.as_ref().map(|pan| pan.expose()), ..CardValues::default() };
     let mut message = map::message(&core.dialect, &core.config, &core.zone, intent, &values)
         .map_err(|error| error.to_string())?;

@@ -90,7 +90,9 @@ impl Client {
             .increment(1);
         metrics::histogram!("guichet_provider_request_seconds", "op" => name)
             .record(begun.elapsed().as_secs_f64());
-        tracing::debug!(hold = %intent.hold, op = name, outcome = word, "asked the provider");
+        let (order, hold) = (intent.hold.order, intent.hold);
+        let correlation = cause.map(|cause| cause.to_string());
+        tracing::info!(%order, correlation, %hold, op = name, outcome = word, "asked the provider");
         outcome
     }
 

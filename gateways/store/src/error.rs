@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use guichet_journal::{JournalError, LogError, StoredError};
+use guichet_journal::StoredError;
 use thiserror::Error;
 
-/// A fault of the store. Whatever it is, the store can be deleted and is rebuilt from the journal.
+/// A fault of the store. Whatever it is, the store can be deleted; the next start folds the whole journal.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The database could not be opened.
@@ -25,9 +25,6 @@ pub enum StoreError {
     /// The database could not be read or written.
     #[error("the store could not be read or written")]
     Database(#[source] Box<redb::Error>),
-    /// The journal could not be read.
-    #[error("the journal could not be read")]
-    Journal(#[from] JournalError),
     /// A stored value does not decode.
     #[error("a value of the store does not decode; delete the store to have it rebuilt")]
     Value(#[from] StoredError),
@@ -42,22 +39,6 @@ pub enum StoreError {
     /// Changes of another checkpoint than the one that is kept.
     #[error("changes do not follow the checkpoint that is kept")]
     OtherCheckpoint,
-    /// A batch that does not follow the last one.
-    #[error("batch {found} of partition {partition} where {due} was due")]
-    Gap {
-        /// The partition.
-        partition: u16,
-        /// The sequence due.
-        due: u64,
-        /// The sequence given.
-        found: u64,
-    },
-}
-
-impl From<LogError> for StoreError {
-    fn from(error: LogError) -> Self {
-        Self::Journal(JournalError::Log(error))
-    }
 }
 
 macro_rules! database {
@@ -69,10 +50,4 @@ macro_rules! database {
         }
     )*};
 }
-database!(
-    redb::TransactionError,
-    redb::TableError,
-    redb::StorageError,
-    redb::CommitError,
-    redb::SetDurabilityError
-);
+database!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);

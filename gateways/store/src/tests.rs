@@ -1,16 +1,12 @@
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use guichet_engine::command::{Channel, Principal, Role};
 use guichet_engine::event::*;
 use guichet_engine::ids::*;
 use guichet_engine::message::Message;
 use guichet_engine::money::{Currency, Money};
-use guichet_engine::order::{LinePhase, Order};
+use guichet_engine::partition::State;
 use guichet_engine::time::{BusinessDate, Instant};
-use guichet_journal::{
-    Batch, DiskFiles, Entry, FileLayer, LogOptions, PartitionJournal, partition_dir,
-};
+use guichet_ports::checkpoint::{Changes, Position};
 use redb::{Database, TableDefinition};
 
 use super::*;
@@ -25,10 +21,6 @@ const DATE: BusinessDate = BusinessDate(20_261_103);
 
 fn money(minor: i64) -> Money {
     Money::new(minor, Currency::CNY).expect("amount")
-}
-
-fn card() -> CardOnFile {
-    CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) }
 }
 
 fn placed() -> OrderEvent {
@@ -55,7 +47,7 @@ fn placed() -> OrderEvent {
         operator: OperatorId(6),
         reference: REFERENCE,
         factor: [0; 16],
-        card: card(),
+        card: CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) },
         passengers: vec![Passenger { person: PersonId(1), category: 1 }],
         lines: vec![LinePlaced {
             product,
@@ -96,12 +88,10 @@ pub(crate) fn batches() -> Vec<(u16, Vec<Event>)> {
         terminal: TERMINAL,
         session: SessionId(2),
         acquirer: AcquirerId(4),
-        tender: Tender::Card(card()),
         flow: Flow::TwoStep,
         amount: money(105),
         lines: vec![LineNo(0)],
         until: Instant(9),
-        config: Version(1),
     };
     let asked = OrderEvent::AuthorizationAsked {
         payment: PaymentNo(0),
@@ -145,203 +135,38 @@ pub(crate) fn batches() -> Vec<(u16, Vec<Event>)> {
     ]
 }
 
-/// Appends batches `from..` to the journals under `data`; instants and commands follow the number.
-fn append(data: &Path, from: usize, batches: &[(u16, Vec<Event>)]) {
-    let files: Arc<dyn FileLayer> = Arc::new(DiskFiles);
-    let open = |partition| {
-        let options = LogOptions { segment_bytes: 64 * 1024, ..LogOptions::default() };
-        PartitionJournal::open(Arc::clone(&files), data, PartitionId(partition), options)
-            .expect("open")
-            .0
-    };
-    let mut journals = [open(0), open(1)];
-    for (n, (partition, events)) in batches.iter().enumerate().skip(from) {
-        let entry = Entry {
-            command: CommandId(100 + n as u128),
-            at: Instant(1_000 + n as i64),
-            principal: Principal { role: Role::System, id: 0 },
-            second: None,
-            channel: Channel::Internal,
-            reason: 0,
-            events: events.clone(),
-        };
-        let batch = Batch { entries: vec![entry] };
-        journals[usize::from(*partition)].append(&batch).expect("append");
-    }
-}
-
-fn files() -> Arc<dyn FileLayer> {
-    Arc::new(DiskFiles)
-}
-
-/// Everything that a store says about the sample.
-fn content(store: &Store) -> (Vec<Vec<Fact>>, Vec<Order>) {
-    let subjects = [
-        Subject::Order(ORDER),
-        Subject::Service(SERVICE),
-        Subject::Terminal(TERMINAL),
-        Subject::Reference(REFERENCE),
-        Subject::Rrn(RRN),
-        Subject::Command(CommandId(104)),
-        Subject::Day(OperatorId(6), AcquirerId(4), DATE),
-    ];
-    let timelines = subjects.iter().map(|subject| store.timeline(subject).expect("timeline"));
-    (timelines.collect(), store.orders().expect("orders"))
-}
-
-fn full() -> (tempfile::TempDir, Store) {
-    let data = tempfile::tempdir().expect("tempdir");
-    append(data.path(), 0, &batches());
-    let store = Store::open(&data.path().join("store.redb")).expect("open");
-    let done = store.catch_up(&files(), data.path()).expect("catch up");
-    assert_eq!(done, CaughtUp { batches: 5, rebuilt: false });
-    (data, store)
-}
-
-#[test]
-fn a_timeline_has_every_fact_of_its_subject_in_order() {
-    let (_data, store) = full();
-    let timeline = store.timeline(&Subject::Order(ORDER)).expect("timeline");
-    let places: Vec<_> =
-        timeline.iter().map(|f| (f.at.0, f.partition.0, f.sequence, f.number)).collect();
-    assert_eq!(
-        places,
-        [
-            (1_000, 0, 1, 0),
-            (1_000, 0, 1, 1),
-            (1_001, 1, 1, 0),
-            (1_001, 1, 1, 1),
-            (1_002, 0, 2, 1),
-            (1_004, 0, 4, 0),
-            (1_004, 0, 4, 1),
-            (1_004, 0, 4, 2),
-        ]
-    );
-    assert_eq!(timeline[0].event, Event::Order(ORDER, placed()));
-    assert_eq!(timeline[0].command, CommandId(100));
-    let counts: Vec<usize> = content(&store).0.iter().map(Vec::len).collect();
-    assert_eq!(counts, [8, 2, 2, 1, 1, 3, 1]);
-}
-
-#[test]
-fn whatever_people_type_leads_to_the_order() {
-    let (_data, store) = full();
-    for text in [ORDER.to_string(), "7K3M9-QX2TB".into(), "0qabcdef1234".into(), "T0000012".into()]
-    {
-        let found = store.find(&text).expect("find");
-        assert_eq!(found.len(), 1, "{text}: {found:?}");
-        assert_eq!(store.orders_of(&found[0]).expect("orders"), [ORDER], "{text}");
-    }
-    assert_eq!(store.find("o-002-0000000000000007").expect("find"), Vec::new());
-}
-
-#[test]
-fn an_order_stands_as_its_facts_say() {
-    let (_data, store) = full();
-    let order = store.order(ORDER).expect("read").expect("some");
-    assert_eq!(order.payments.len(), 1);
-    assert!(!matches!(order.lines[0].phase, LinePhase::Asking), "{:?}", order.lines[0].phase);
-    assert_eq!(store.order(OrderId::new(Slot::new(1), 8)).expect("read"), None);
-}
-
-#[test]
-fn a_deleted_store_is_rebuilt_with_the_same_content() {
-    let (data, store) = full();
-    let before = content(&store);
-    drop(store);
-    std::fs::remove_file(data.path().join("store.redb")).expect("delete");
-    let store = Store::open(&data.path().join("store.redb")).expect("open");
-    assert_eq!(store.position(PartitionId(0)).expect("position").0, 0);
-    store.catch_up(&files(), data.path()).expect("catch up");
-    assert_eq!(content(&store), before);
-    let memory = Store::in_memory().expect("memory");
-    memory.catch_up(&files(), data.path()).expect("catch up");
-    assert_eq!(content(&memory), before);
-}
-
-#[test]
-fn folding_step_by_step_and_over_restarts_gives_the_same_as_at_once() {
-    let (_data, whole) = full();
-    let data = tempfile::tempdir().expect("tempdir");
-    let path = data.path().join("store.redb");
-    let all = batches();
-    for n in 0..all.len() {
-        append(data.path(), n, &all[..=n]);
-        let store = Store::open(&path).expect("open");
-        let batches = store.catch_up(&files(), data.path()).expect("catch up").batches;
-        assert_eq!(batches, 1, "step {n}");
-        assert_eq!(store.catch_up(&files(), data.path()).expect("again").batches, 0);
-        if n == all.len() - 1 {
-            assert_eq!(content(&store), content(&whole));
-        }
-    }
-    // A store that stays open follows without reading anything twice.
-    let follower = Store::in_memory().expect("memory");
-    follower.catch_up(&files(), data.path()).expect("catch up");
-    let more =
-        [all.clone(), vec![(0, vec![Event::Order(ORDER, OrderEvent::CancelAsked)])]].concat();
-    append(data.path(), all.len(), &more);
-    assert_eq!(follower.catch_up(&files(), data.path()).expect("follow").batches, 1);
-    assert_eq!(follower.timeline(&Subject::Order(ORDER)).expect("timeline").len(), 9);
-}
-
-#[test]
-fn a_store_of_another_journal_is_rebuilt() {
-    let (data, store) = full();
-    drop(store);
-    for partition in [0, 1] {
-        std::fs::remove_dir_all(partition_dir(data.path(), PartitionId(partition)))
-            .expect("remove");
-    }
-    let mut other = batches();
-    other[0].1.pop();
-    append(data.path(), 0, &other);
-    let store = Store::open(&data.path().join("store.redb")).expect("open");
-    let done = store.catch_up(&files(), data.path()).expect("catch up");
-    assert_eq!(done, CaughtUp { batches: 5, rebuilt: true });
-    assert_eq!(store.timeline(&Subject::Order(ORDER)).expect("timeline").len(), 7);
-}
-
 #[test]
 fn a_damaged_or_older_file_is_thrown_away_and_an_open_one_is_named() {
-    let (data, store) = full();
+    let data = tempfile::tempdir().expect("tempdir");
     let path = data.path().join("store.redb");
+    let changes = || Changes {
+        since: None,
+        position: Position { sequence: 1, head: [1; 32] },
+        state: State::default(),
+        lines_before: BTreeMap::new(),
+    };
+    let kept = |store: &Store| store.load_checkpoint(PartitionId(0), 1).expect("load").is_some();
+    let store = Store::open(&path).expect("open");
+    store.save_checkpoint(PartitionId(0), 1, &changes()).expect("save");
     let error = Store::open(&path).err().expect("refused");
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
-    let before = content(&store);
     drop(store);
-    let rebuilt = || {
-        let store = Store::open(&path).expect("open");
-        assert_eq!(store.catch_up(&files(), data.path()).expect("catch up").batches, 5);
-        content(&store)
-    };
+    assert!(kept(&Store::open(&path).expect("open")), "a store in order is kept");
+
     std::fs::write(&path, b"this is no database").expect("write");
-    assert_eq!(rebuilt(), before);
+    let store = Store::open(&path).expect("open");
+    assert!(!kept(&store), "nothing could be read");
+    store.save_checkpoint(PartitionId(0), 1, &changes()).expect("save");
+    drop(store);
+
     let database = Database::create(&path).expect("open");
     let write = database.begin_write().expect("write");
     let meta = TableDefinition::<&str, u64>::new("meta");
-    write.open_table(meta).expect("table").insert("schema", 0).expect("insert");
+    write.open_table(meta).expect("table").insert("schema", 1).expect("insert");
     write.commit().expect("commit");
     drop(database);
-    assert_eq!(rebuilt(), before);
-}
-
-#[test]
-fn damage_in_the_journal_is_named_and_what_lies_before_is_kept() {
-    let data = tempfile::tempdir().expect("tempdir");
-    append(data.path(), 0, &batches());
-    let segment =
-        partition_dir(data.path(), PartitionId(0)).join("segment-00000000000000000001.log");
-    let mut bytes = std::fs::read(&segment).expect("read");
-    let second = 128
-        + guichet_journal::segment::format::record_bytes(u32::from_le_bytes(
-            bytes[132..136].try_into().expect("length"),
-        ) as usize);
-    bytes[second + 60] ^= 1;
-    std::fs::write(&segment, bytes).expect("write");
-    let store = Store::in_memory().expect("memory");
-    let error = store.catch_up(&files(), data.path()).expect_err("refused");
-    let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    assert!(text.contains("record 2"), "{error}: {text}");
-    assert_eq!(store.position(PartitionId(0)).expect("position").0, 1);
+    let store = Store::open(&path).expect("open");
+    assert!(!kept(&store), "another version is not read");
+    store.save_checkpoint(PartitionId(0), 1, &changes()).expect("save");
+    assert!(kept(&store));
 }

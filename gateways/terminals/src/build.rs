@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use guichet_engine::command::{Principal, Role};
 use guichet_engine::effect::{IssueTicket, TerminalIntent, TerminalOp};
 use guichet_engine::event::CardOnFile;
 use guichet_engine::ids::{OrderId, TerminalId};
@@ -46,6 +47,11 @@ pub(crate) enum BuildFault {
     Keys(#[from] KeyFault),
 }
 
+/// A terminal as the one who reads personal data.
+fn reader(terminal: TerminalId) -> Principal {
+    Principal { role: Role::Terminal, id: u64::from(terminal.0) }
+}
+
 /// Makes messages.
 #[derive(Clone)]
 pub(crate) struct Builder {
@@ -76,14 +82,22 @@ impl Builder {
     }
 
     /// What waits to be collected of an order, with masked names.
-    pub(crate) fn booking(&self, order: &Order) -> Result<Booking, BuildFault> {
+    pub(crate) fn booking(
+        &self,
+        terminal: TerminalId,
+        order: &Order,
+    ) -> Result<Booking, BuildFault> {
         let mut names = Vec::with_capacity(order.lines.len());
         for line in &order.lines {
             let passenger = order.placed.passengers.get(usize::from(line.placed.passenger.0));
             let name = match passenger {
                 Some(passenger) => {
                     // An erased person has no name; the booking is still theirs to collect.
-                    match self.ports.vault.person(passenger.person, Purpose::Ticket) {
+                    match self.ports.vault.person(
+                        passenger.person,
+                        reader(terminal),
+                        Purpose::Ticket,
+                    ) {
                         Ok(person) => outward::mask_name(&person.name),
                         Err(VaultFault::Erased) => String::new(),
                         Err(fault) => return Err(fault.into()),
@@ -104,8 +118,8 @@ impl Builder {
         order: &Order,
         card: &CardOnFile,
     ) -> Result<CenterToTerminal, BuildFault> {
-        let booking = self.booking(order)?;
-        let pan = self.ports.vault.pan(card.card, Purpose::TerminalTag)?;
+        let booking = self.booking(terminal, order)?;
+        let pan = self.ports.vault.pan(card.card, reader(terminal), Purpose::TerminalTag)?;
         let tag = self.ports.keys.terminal_tag(terminal, &pan)?;
         Ok(CenterToTerminal::Push { tag: hex::encode(tag), booking })
     }
@@ -140,7 +154,7 @@ impl Builder {
             TerminalOp::ShowCompleting { session, payment } => {
                 CenterToTerminal::Completing { session: session.0, order: id, payment: payment.0 }
             }
-            TerminalOp::Issue(issue) => self.issue(intent.order, issue)?,
+            TerminalOp::Issue(issue) => self.issue(terminal.id, intent.order, issue)?,
             TerminalOp::PrintReceipt { session, payment, number } => {
                 let order = order.ok_or(BuildFault::NoOrder)?;
                 let receipt = self.receipt(terminal, order, *payment, *number)?;
@@ -177,8 +191,14 @@ impl Builder {
         })
     }
 
-    fn issue(&self, order: OrderId, issue: &IssueTicket) -> Result<CenterToTerminal, BuildFault> {
-        let person = self.ports.vault.person(issue.passenger.person, Purpose::Ticket)?;
+    fn issue(
+        &self,
+        terminal: TerminalId,
+        order: OrderId,
+        issue: &IssueTicket,
+    ) -> Result<CenterToTerminal, BuildFault> {
+        let person =
+            self.ports.vault.person(issue.passenger.person, reader(terminal), Purpose::Ticket)?;
         let code = self.ports.keys.seal_ticket(&outward::claims(order, issue))?;
         let operator = &self.config.operator_name;
         let provider = self.config.provider_names.get(&issue.product.provider.0);

@@ -441,7 +441,14 @@ impl TerminalsGateway {
             }
         };
         let mut told = Told::NotSent;
+        let center = &self.0.builder.ports.center;
+        // A booking is shown at the terminals of its own network, whoever else stands at the place.
+        let Some(order) = center.order(intent.order).await else { return Told::NotSent };
         for (terminal, link) in self.0.links.at_place(place) {
+            let operator = center.terminal(terminal).await.map(|view| view.operator);
+            if operator != Some(order.placed.operator.0) {
+                continue;
+            }
             if self.tell_one(terminal, &link, &intent, cause).await == Told::Sent {
                 told = Told::Sent;
             }

@@ -273,9 +273,9 @@ impl Server {
         let mut orders = self.center().orders_for_card(card.routing, card.tag).await;
         orders.retain(|order| order.placed.operator.0 == self.view.operator);
         orders.truncate(MAX_BOOKINGS);
-        let builder = self.builder.clone();
+        let (builder, terminal) = (self.builder.clone(), self.view.id);
         let bookings = blocking(move || {
-            let booked = |order: &Arc<_>| match builder.booking(order) {
+            let booked = |order: &Arc<_>| match builder.booking(terminal, order) {
                 Ok(booking) => Some(booking),
                 Err(BuildFault::NothingToShow) => None,
                 Err(fault) => {

@@ -23,7 +23,7 @@ use guichet_ports::conformance;
 use guichet_ports::secret::SealedSwipe;
 use guichet_ports::terminals::{TerminalsPort, Told};
 use guichet_terminals::Rate;
-use world::{CARD_NUMBER, PERSON_NAME, TERMINAL, Terminal, World, until};
+use world::{CARD_NUMBER, OPERATOR, PERSON_NAME, TERMINAL, Terminal, World, until};
 
 fn sealed(card_key: &str, session: u64, track2: &str) -> Hidden {
     let mut key = [0; 32];
@@ -404,6 +404,25 @@ async fn a_terminal_is_told_what_is_configured_for_it() {
     assert!(until >= before.plus_us(300_000_000) && until < before.plus_us(330_000_000));
     assert_eq!(config.0, 1);
     world.gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_booking_is_pushed_to_its_own_networks_terminals_alone() {
+    let world = World::start().await;
+    // Its number comes first, so it would be told before the terminal that is waited for.
+    let stranger = (TerminalId(TERMINAL.0 - 1), OperatorId(OPERATOR.0 + 1));
+    let mut other = Terminal::enrolled_of(&world, stranger.0, stranger.1).await;
+    let mut ours = Terminal::enrolled(&world).await;
+    for terminal in [&mut other, &mut ours] {
+        assert!(matches!(terminal.next().await, CenterToTerminal::Welcome { .. }));
+        terminal.until_all_pushed(1).await;
+    }
+    let order = world.place_order(1).await.to_string();
+    let pushed = ours.next().await;
+    assert!(matches!(&pushed, CenterToTerminal::Push { booking, .. } if booking.order == order));
+    other.say(TerminalToCenter::Resume { session: 41, order }).await;
+    let told = other.next().await;
+    assert!(matches!(told, CenterToTerminal::Refused { session: 41, .. }), "{told:?}");
 }
 
 #[tokio::test]

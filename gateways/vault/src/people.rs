@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use guichet_engine::command::Principal;
 use guichet_engine::ids::{CardId, PersonId, Reference};
 use guichet_ports::keys::KeyServer;
 use guichet_ports::secret::Pan;
@@ -41,9 +42,9 @@ impl VaultPort for Vault {
         Ok(id)
     }
 
-    fn person(&self, id: PersonId, purpose: Purpose) -> Result<Person, VaultFault> {
+    fn person(&self, id: PersonId, by: Principal, purpose: Purpose) -> Result<Person, VaultFault> {
         let read = self.read_person(id);
-        self.record(purpose, Subject::Person(id.0), &read)?;
+        self.record((by, purpose), Subject::Person(id.0), &read)?;
         read
     }
 
@@ -70,9 +71,9 @@ impl VaultPort for Vault {
         self.read_pan(id).map(|pan| tag::mask(pan.expose()))
     }
 
-    fn pan(&self, id: CardId, purpose: Purpose) -> Result<Pan, VaultFault> {
+    fn pan(&self, id: CardId, by: Principal, purpose: Purpose) -> Result<Pan, VaultFault> {
         let read = self.read_pan(id);
-        self.record(purpose, Subject::Card(id.0), &read)?;
+        self.record((by, purpose), Subject::Card(id.0), &read)?;
         read
     }
 
@@ -176,7 +177,7 @@ impl Vault {
     /// Records a reading before its data is given out. A reading of nothing is not one.
     fn record<T>(
         &self,
-        purpose: Purpose,
+        (by, purpose): (Principal, Purpose),
         subject: Subject,
         read: &Result<T, VaultFault>,
     ) -> Result<(), VaultFault> {
@@ -188,7 +189,7 @@ impl Vault {
         };
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let reading = Reading { at_us, purpose, subject, outcome };
+        let reading = Reading { at_us, by: Some(by), purpose, subject, outcome };
         self.db.commit(vec![Change::Log(reading.write())]).map_err(store)
     }
 }

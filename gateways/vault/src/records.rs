@@ -1,5 +1,6 @@
 //! What is stored of people, cards, terminals and readings, and the limits of each field.
 
+use guichet_engine::command::{Principal, Role};
 use guichet_engine::ids::PersonId;
 use guichet_ports::vault::{Person, Purpose};
 
@@ -167,6 +168,8 @@ pub enum ReadingOutcome {
 pub struct Reading {
     /// When, in microseconds UTC.
     pub at_us: i64,
+    /// Who read; absent in records of the form's first version.
+    pub by: Option<Principal>,
     /// What for.
     pub purpose: Purpose,
     /// Of whom or which card.
@@ -198,11 +201,13 @@ impl Reading {
             .raw(&[purpose, kind])
             .raw(&id.to_be_bytes())
             .raw(&[outcome]);
-        form::wrap(Kind::Access, 1, out.bytes())
+        let Some(by) = self.by else { return form::wrap(Kind::Access, 1, out.bytes()) };
+        out.raw(&[role_code(by.role)]).raw(&by.id.to_be_bytes());
+        form::wrap(Kind::Access, 2, out.bytes())
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, FormError> {
-        let (_, payload) = form::unwrap(Kind::Access, 1, bytes)?;
+        let (version, payload) = form::unwrap(Kind::Access, 2, bytes)?;
         let mut reader = Reader(payload);
         let at_us = reader.i64()?;
         let purpose = match reader.u8()? {
@@ -224,9 +229,40 @@ impl Reading {
             3 => ReadingOutcome::Damaged,
             _ => return Err(FormError::Field),
         };
+        let by = match version {
+            1 => None,
+            _ => Some(Principal { role: role_of(reader.u8()?)?, id: reader.u64()? }),
+        };
         reader.end()?;
-        Ok(Self { at_us, purpose, subject, outcome })
+        Ok(Self { at_us, by, purpose, subject, outcome })
     }
+}
+
+const ROLES: [Role; 7] = [
+    Role::Guest,
+    Role::Agent,
+    Role::Terminal,
+    Role::Gateway,
+    Role::System,
+    Role::Operator,
+    Role::Clerk,
+];
+
+/// The code of a role, for ever.
+const fn role_code(role: Role) -> u8 {
+    match role {
+        Role::Guest => 1,
+        Role::Agent => 2,
+        Role::Terminal => 3,
+        Role::Gateway => 4,
+        Role::System => 5,
+        Role::Operator => 6,
+        Role::Clerk => 7,
+    }
+}
+
+fn role_of(code: u8) -> Result<Role, FormError> {
+    ROLES.into_iter().find(|role| role_code(*role) == code).ok_or(FormError::Field)
 }
 
 /// A second factor as it is compared: without white space, in lower case, full-width forms as ASCII.
@@ -282,11 +318,17 @@ mod tests {
         golden(&row.write(), "000000020100000009");
         let reading = Reading {
             at_us: 7,
+            by: None,
             purpose: Purpose::Enquiry,
             subject: Subject::Card(8),
             outcome: ReadingOutcome::Erased,
         };
         golden(&reading.write(), "000000000000000705020000000000000000000000000000000802");
+        let by = Some(Principal { role: Role::Operator, id: 9 });
+        golden(
+            &Reading { by, ..reading }.write(),
+            "000000000000000705020000000000000000000000000000000802060000000000000009",
+        );
     }
 
     #[test]
@@ -311,8 +353,11 @@ mod tests {
                 for outcome in
                     [ReadingOutcome::Given, ReadingOutcome::Erased, ReadingOutcome::Damaged]
                 {
-                    let reading = Reading { at_us: -1, purpose, subject, outcome };
-                    assert_eq!(Reading::parse(&reading.write()), Ok(reading));
+                    let roles = ROLES.map(|role| Some(Principal { role, id: u64::MAX }));
+                    for by in roles.into_iter().chain([None]) {
+                        let reading = Reading { at_us: -1, by, purpose, subject, outcome };
+                        assert_eq!(Reading::parse(&reading.write()), Ok(reading));
+                    }
                 }
             }
         }

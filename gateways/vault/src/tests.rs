@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use guichet_engine::command::{Principal, Role};
 use guichet_engine::ids::{
     AcquirerId, CardId, OrderId, PersonId, ProviderId, Reference, ServiceId, Slot, TerminalId,
     TicketNumber,
@@ -22,6 +23,8 @@ use crate::crypto::dukpt_aes::{self, Algorithm, Ksn, Usage};
 use crate::crypto::pin::{self, Pin, PinFormat};
 use crate::crypto::tag;
 
+/// Who reads in these tests.
+const WHO: Principal = Principal { role: Role::Agent, id: 7 };
 const ZMK: &str = "11112222333344445555666677778888";
 const ZPK: &str = "89ABCDEF0123456776543210FEDCBA98";
 const ZAK: &str = "0123456789ABCDEFFEDCBA9876543210";
@@ -360,26 +363,26 @@ fn people_and_cards_stay_and_readings_are_recorded() {
     };
     let vault = open(dir.path());
     assert_eq!(card.identity, vault.identify(&pan()).unwrap());
-    assert_eq!(vault.person(id, Purpose::Ticket).unwrap(), person());
-    assert_eq!(vault.pan(card.card, Purpose::BankMessage).unwrap(), pan());
+    assert_eq!(vault.person(id, WHO, Purpose::Ticket).unwrap(), person());
+    assert_eq!(vault.pan(card.card, WHO, Purpose::BankMessage).unwrap(), pan());
     assert_eq!(vault.card_mask(card.card).unwrap(), "620000******0005");
-    assert_eq!(vault.person(PersonId(1), Purpose::Enquiry), Err(VaultFault::Unknown));
-    assert_eq!(vault.pan(CardId(1), Purpose::Enquiry), Err(VaultFault::Unknown));
+    assert_eq!(vault.person(PersonId(1), WHO, Purpose::Enquiry), Err(VaultFault::Unknown));
+    assert_eq!(vault.pan(CardId(1), WHO, Purpose::Enquiry), Err(VaultFault::Unknown));
     assert_eq!(vault.put_card(PersonId(1), &pan()), Err(VaultFault::Unknown));
     vault.erase(id).unwrap();
-    assert_eq!(vault.person(id, Purpose::Enquiry), Err(VaultFault::Erased));
+    assert_eq!(vault.person(id, WHO, Purpose::Enquiry), Err(VaultFault::Erased));
     let readings: Vec<_> = vault
         .readings(0, 10)
         .unwrap()
         .into_iter()
-        .map(|(n, r)| (n, r.purpose, r.subject, r.outcome))
+        .map(|(n, r)| (n, r.by, r.purpose, r.subject, r.outcome))
         .collect();
     assert_eq!(
         readings,
         [
-            (0, Purpose::Ticket, Subject::Person(id.0), ReadingOutcome::Given),
-            (1, Purpose::BankMessage, Subject::Card(card.card.0), ReadingOutcome::Given),
-            (2, Purpose::Enquiry, Subject::Person(id.0), ReadingOutcome::Erased),
+            (0, Some(WHO), Purpose::Ticket, Subject::Person(id.0), ReadingOutcome::Given),
+            (1, Some(WHO), Purpose::BankMessage, Subject::Card(card.card.0), ReadingOutcome::Given),
+            (2, Some(WHO), Purpose::Enquiry, Subject::Person(id.0), ReadingOutcome::Erased),
         ]
     );
     assert_eq!(vault.readings(2, 10).unwrap().len(), 1);
@@ -393,7 +396,7 @@ fn nothing_personal_lies_in_clear() {
         let vault = open(dir.path());
         let id = vault.put_person(&person()).unwrap();
         vault.put_card(id, &pan()).unwrap();
-        vault.person(id, Purpose::OwnOrder).unwrap();
+        vault.person(id, WHO, Purpose::OwnOrder).unwrap();
     }
     let person = person();
     let secrets = [PAN, &person.name, &person.document, &person.contact];
@@ -421,14 +424,14 @@ fn erased_people_stay_erased_and_their_keys_are_gone() {
     assert_eq!(vault.erase(PersonId(1)), Err(VaultFault::Unknown));
     drop(vault);
     let vault = open(dir.path());
-    assert_eq!(vault.person(a, Purpose::Enquiry), Err(VaultFault::Erased));
+    assert_eq!(vault.person(a, WHO, Purpose::Enquiry), Err(VaultFault::Erased));
     for card in &cards {
-        assert_eq!(vault.pan(card.card, Purpose::BankMessage), Err(VaultFault::Erased));
+        assert_eq!(vault.pan(card.card, WHO, Purpose::BankMessage), Err(VaultFault::Erased));
         assert_eq!(vault.card_mask(card.card), Err(VaultFault::Erased));
     }
     assert_eq!(vault.put_card(a, &pan()), Err(VaultFault::Erased));
-    assert_eq!(vault.person(b, Purpose::Ticket).unwrap(), person());
-    assert_eq!(vault.pan(of_b.card, Purpose::BankMessage).unwrap(), pan());
+    assert_eq!(vault.person(b, WHO, Purpose::Ticket).unwrap(), person());
+    assert_eq!(vault.pan(of_b.card, WHO, Purpose::BankMessage).unwrap(), pan());
     drop(vault);
     for file in fs::read_dir(dir.path()).unwrap() {
         let bytes = fs::read(file.unwrap().path()).unwrap();
@@ -451,7 +454,7 @@ fn an_erasure_cut_by_a_crash_is_finished_at_the_next_opening() {
         id
     };
     let vault = open(dir.path());
-    assert_eq!(vault.person(id, Purpose::Enquiry), Err(VaultFault::Erased));
+    assert_eq!(vault.person(id, WHO, Purpose::Enquiry), Err(VaultFault::Erased));
     assert!(vault.db.from(Table::Erasing, &[], 9).unwrap().is_empty());
 }
 
@@ -465,7 +468,7 @@ fn a_moved_record_does_not_open() {
     let row = vault.db.get(Table::Cards, &from).unwrap().unwrap();
     vault.db.commit(vec![Change::Put(Table::Cards, to.clone(), row)]).unwrap();
     let moved = CardId(u128::from_be_bytes(to.try_into().unwrap()));
-    assert_eq!(vault.pan(moved, Purpose::BankMessage), Err(VaultFault::Damaged));
+    assert_eq!(vault.pan(moved, WHO, Purpose::BankMessage), Err(VaultFault::Damaged));
     let (_, last) = vault.readings(0, 9).unwrap().pop().unwrap();
     assert_eq!(last.outcome, ReadingOutcome::Damaged);
 }
@@ -492,7 +495,7 @@ fn a_vault_has_one_owner_and_needs_its_keys() {
     fs::rename(&keystore, &aside).unwrap();
     assert!(matches!(Vault::open(dir.path(), config()), Err(VaultError::NoKeystore { .. })));
     fs::rename(&aside, &keystore).unwrap();
-    assert_eq!(open(dir.path()).person(id, Purpose::Ticket).unwrap(), person());
+    assert_eq!(open(dir.path()).person(id, WHO, Purpose::Ticket).unwrap(), person());
     // The storage key may lie elsewhere.
     let other = tempfile::tempdir().unwrap();
     let elsewhere = other.path().join("key");
@@ -515,7 +518,7 @@ fn many_threads_share_commits_and_counters() {
                 let card = vault.put_card(id, &pan()).unwrap().card;
                 let keys = vault.pad_keys(TerminalId(terminal)).unwrap();
                 for counter in 1..=4 {
-                    let pan = vault.pan(card, Purpose::BankMessage).unwrap();
+                    let pan = vault.pan(card, WHO, Purpose::BankMessage).unwrap();
                     let entry = entry(&keys, counter, "1234", PAN);
                     let block = vault.translate_pin(TerminalId(terminal), &pan, &entry, BANK);
                     assert_eq!(block, Ok(at_the_bank("1234")));

@@ -10,9 +10,10 @@ use guichet_ports::ticket_information::{ClassOffer, Freshness, Journey, SeatStat
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::booking::{BookingRequest, OrderView};
+use crate::booking::BookingRequest;
 use crate::problem::{Problem, without_values};
 use crate::server::App;
+use crate::view::OrderView;
 
 /// Stations answered at most.
 pub const STATIONS_MAX: usize = 20;
@@ -378,6 +379,27 @@ pub async fn cancel(
     Ok(HttpResponse::Ok().json(app.desk.view(&order).await))
 }
 
+/// Gives an issued ticket back before departure; its price less what the line's rule keeps goes back to the card.
+#[utoipa::path(post, path = "/api/v1/orders/{reference}/lines/{line}/refund", params(("reference" = String, Path), ("line" = u8, Path), ("X-Second-Factor" = String, Header), ("Idempotency-Key" = String, Header)), responses((status = 200, body = OrderView), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub async fn refund(
+    app: web::Data<App>,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    limited(&app, &request)?;
+    let key = idempotency_key(&request)?;
+    let (reference, line) = path.into_inner();
+    let order = app.desk.open(&reference, &second_factor(&request)).await?;
+    crate::trace::about(&request, order.id);
+    let line = line
+        .parse()
+        .ok()
+        .filter(|n| usize::from(*n) < order.lines.len())
+        .ok_or_else(|| Problem::field("line", "this booking has no line of this number"))?;
+    let order = app.desk.give_back(&order, line, &key).await?;
+    Ok(HttpResponse::Ok().json(app.desk.view(&order).await))
+}
+
 /// The description of the API.
 #[derive(OpenApi)]
 #[openapi(
@@ -386,7 +408,7 @@ pub async fn cancel(
         version = "1",
         description = "Search, hold, see and cancel bookings that are paid and collected at any terminal."
     ),
-    paths(stations, journeys, example, seats, freshness, place, show, cancel)
+    paths(stations, journeys, example, seats, freshness, place, show, cancel, refund)
 )]
 pub struct Description;
 
@@ -463,6 +485,9 @@ pub fn configure(config: &mut web::ServiceConfig) {
             .service(resource("/orders").route(web::post().to(place)))
             .service(resource("/orders/{reference}").route(web::get().to(show)))
             .service(resource("/orders/{reference}/cancel").route(web::post().to(cancel)))
+            .service(
+                resource("/orders/{reference}/lines/{line}/refund").route(web::post().to(refund)),
+            )
             .default_service(web::to(unknown)),
     );
 }

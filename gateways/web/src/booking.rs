@@ -1,13 +1,11 @@
-//! Booking: from what a person asked for to the command, and from an order to what a person sees. Site and API share it.
+//! Booking: from what a person asked for to the command. Site and API share it.
 
 use std::sync::Arc;
 
 use guichet_engine::command::{Body, Channel, Command, NewLine, PlaceOrder, Principal, Role};
-use guichet_engine::event::{
-    Authority, CardOnFile, LineEnd, LinePlaced, Needs, Passenger, ServiceSpec,
-};
+use guichet_engine::event::{Authority, CardOnFile, LinePlaced, Needs, Passenger, ServiceSpec};
 use guichet_engine::ids::{
-    AcquirerId, CommandId, OperatorId, OrderId, PassengerNo, Reference, ServiceId, UnitNo,
+    AcquirerId, CommandId, LineNo, OperatorId, OrderId, PassengerNo, Reference, ServiceId, UnitNo,
 };
 use guichet_engine::limits::{ORDER_LINES_MAX, ORDER_PASSENGERS_MAX};
 use guichet_engine::network::Effective;
@@ -17,13 +15,14 @@ use guichet_ports::center::{Center, Secrets};
 use guichet_ports::keys::KeyServer;
 use guichet_ports::secret::Pan;
 use guichet_ports::ticket_information::TicketInformation;
-use guichet_ports::vault::{Person, Purpose, VaultPort};
+use guichet_ports::vault::{Person, VaultPort};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
+use crate::view::OrderView;
 
 /// Characters of a second factor, at least.
 pub const FACTOR_CHARS_MIN: usize = 4;
@@ -483,194 +482,33 @@ impl Desk {
         self.center.order(order.id).await.ok_or_else(Problem::no_order)
     }
 
-    /// What a person sees of their order.
-    pub async fn view(&self, order: &Order) -> OrderView {
-        OrderView::of(order, &*self.vault)
-    }
-}
-
-/// An order as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct OrderView {
-    /// The order's id.
-    pub order: String,
-    /// The reference.
-    pub reference: String,
-    /// `pending`, `held`, `refused`, `paying`, `issued`, `partly_issued`, `cancelled`, `expired`, `closed`.
-    pub state: String,
-    /// The lines.
-    pub lines: Vec<LineView>,
-    /// What is to be paid for what is held or issued, in minor units.
-    pub amount_minor: i64,
-    /// ISO 4217 letters.
-    pub currency: String,
-    /// Decimals of the currency.
-    pub decimals: u8,
-    /// Until when it is held, microseconds since 1970 UTC.
-    pub held_until_us: i64,
-    /// Where it is collected.
-    pub pickup: String,
-    /// The card's first six and last four digits.
-    pub card_masked: String,
-    /// Grows with every change.
-    pub version: u64,
-}
-
-/// A line as its owner sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LineView {
-    /// Its number.
-    pub line: u8,
-    /// `asking`, `held`, `paying`, `printing`, `print_in_doubt`, `issued`, `exchanging`, `disrupted`, `not_used`, `ended`.
-    pub state: String,
-    /// Why it ended: `sold_out`, `seat_taken`, `expired`, `cancelled`, `not_printed` …
-    pub ended: Option<String>,
-    /// The service's name.
-    pub service: String,
-    /// Where from.
-    pub from: String,
-    /// Where to.
-    pub to: String,
-    /// Departure, microseconds since 1970 UTC.
-    pub departs_us: i64,
-    /// Arrival.
-    pub arrives_us: i64,
-    /// IANA zone of both.
-    pub zone: String,
-    /// Class.
-    pub class: u8,
-    /// Coach, once a place is held.
-    pub coach: Option<String>,
-    /// Seat.
-    pub seat: Option<String>,
-    /// Who travels.
-    pub passenger: String,
-    /// Price and fee, in minor units.
-    pub amount_minor: i64,
-    /// The ticket's number, once printed.
-    pub ticket: Option<String>,
-}
-
-/// The word for why a line ended.
-#[must_use]
-pub const fn ended_word(why: LineEnd) -> &'static str {
-    match why {
-        LineEnd::SoldOut => "sold_out",
-        LineEnd::SeatTaken => "seat_taken",
-        LineEnd::ProviderRefused => "provider_refused",
-        LineEnd::Expired => "expired",
-        LineEnd::Cancelled => "cancelled",
-        LineEnd::OrderAbandoned => "order_abandoned",
-        LineEnd::NotPrinted => "not_printed",
-        LineEnd::Disrupted => "disrupted",
-        LineEnd::Refunded => "refunded",
-        LineEnd::Exchanged => "exchanged",
-        LineEnd::Voided => "voided",
-    }
-}
-
-impl OrderView {
-    /// Builds the view; names come from the vault, and the reading is recorded there.
-    #[must_use]
-    pub fn of(order: &Order, vault: &dyn VaultPort) -> Self {
-        let lines: Vec<LineView> =
-            order.lines.iter().enumerate().map(|(n, _)| line_view(order, n, vault)).collect();
-        let alive = |l: &&LineView| l.state != "ended";
-        let currency = order.placed.currency;
-        Self {
-            order: order.id.to_string(),
-            reference: order.placed.reference.to_string(),
-            state: state_word(&lines).to_owned(),
-            amount_minor: lines.iter().filter(alive).map(|l| l.amount_minor).sum(),
-            lines,
-            currency: currency.alpha(),
-            decimals: currency.decimals(),
-            held_until_us: order.placed.expires.0,
-            pickup: order.placed.pickup.clone(),
-            card_masked: vault.card_mask(order.placed.card.card).unwrap_or_default(),
-            version: order.version,
-        }
-    }
-}
-
-fn state_word(lines: &[LineView]) -> &'static str {
-    let count = |state: &str| lines.iter().filter(|l| l.state == state).count();
-    let issued = ["issued", "exchanging", "disrupted", "not_used"].map(count).iter().sum();
-    let ended = count("ended");
-    if count("asking") > 0 {
-        return "pending";
-    }
-    if ended == lines.len() {
-        let why = lines.first().and_then(|l| l.ended.as_deref());
-        return match why {
-            Some("cancelled") => "cancelled",
-            Some("expired") => "expired",
-            Some("not_printed" | "refunded" | "exchanged" | "voided") => "closed",
-            _ => "refused",
+    /// Gives an issued ticket back; its price less what the frozen rule keeps goes to the card.
+    ///
+    /// # Errors
+    /// What the engine rejects.
+    pub async fn give_back(
+        &self,
+        order: &Order,
+        line: u8,
+        key: &str,
+    ) -> Result<Arc<Order>, Problem> {
+        let command = Command {
+            id: keyed_ids(&self.secret, &format!("refund {} {line} {key}", order.id)).command,
+            fingerprint: fingerprint(&self.secret, b"refund"),
+            at: self.center.now(),
+            principal: Principal { role: Role::Guest, id: 0 },
+            second: None,
+            channel: Channel::Web,
+            reason: 0,
+            body: Body::RefundLine { order: order.id, line: LineNo(line) },
         };
+        self.center.submit(command, Secrets::default()).await?;
+        self.center.order(order.id).await.ok_or_else(Problem::no_order)
     }
-    match (issued, ended) {
-        (0, _) if count("held") > 0 => "held",
-        (0, _) => "paying",
-        (n, 0) if n == lines.len() => "issued",
-        (n, e) if n + e == lines.len() => "partly_issued",
-        _ => "paying",
-    }
-}
 
-fn line_view(order: &Order, n: usize, vault: &dyn VaultPort) -> LineView {
-    let line = &order.lines[n];
-    let product = &line.placed.product;
-    let (state, place, ended, ticket) = match &line.phase {
-        LinePhase::Asking => ("asking", None, None, None),
-        LinePhase::Held(place) => ("held", Some(place), None, None),
-        LinePhase::Pinned(place)
-        | LinePhase::Confirming { place, .. }
-        | LinePhase::Confirmed(place) => ("paying", Some(place), None, None),
-        LinePhase::Issuing { place, .. } | LinePhase::NotPrinted { place, .. } => {
-            ("printing", Some(place), None, None)
-        }
-        LinePhase::PrintInDoubt { place, .. } => ("print_in_doubt", Some(place), None, None),
-        LinePhase::Issued { place, ticket, .. } => ("issued", Some(place), None, Some(*ticket)),
-        LinePhase::Exchanging { place, ticket, .. } => {
-            ("exchanging", Some(place), None, Some(*ticket))
-        }
-        LinePhase::Disrupted { place, ticket, .. } => {
-            ("disrupted", Some(place), None, Some(*ticket))
-        }
-        LinePhase::NoShow { place, ticket, .. } => ("not_used", Some(place), None, Some(*ticket)),
-        LinePhase::Releasing { why } | LinePhase::Ended { why } => {
-            ("ended", None, Some(*why), None)
-        }
-    };
-    let passenger = order
-        .placed
-        .passengers
-        .get(usize::from(line.placed.passenger.0))
-        .and_then(|p| vault.person(p.person, Purpose::OwnOrder).ok())
-        .map_or_else(String::new, |p| p.name);
-    let amount = line
-        .placed
-        .fare
-        .price
-        .plus(line.placed.fare.fee)
-        .map_or(0, guichet_engine::money::Money::minor);
-    LineView {
-        line: u8::try_from(n).unwrap_or(u8::MAX),
-        state: state.to_owned(),
-        ended: ended.map(|why| ended_word(why).to_owned()),
-        service: product.service_name.clone(),
-        from: product.from_name.clone(),
-        to: product.to_name.clone(),
-        departs_us: product.departs.0,
-        arrives_us: product.arrives.0,
-        zone: product.zone.clone(),
-        class: product.class,
-        coach: place.map(|p| p.seat.coach.clone()),
-        seat: place.map(|p| p.seat.seat.clone()),
-        passenger,
-        amount_minor: amount,
-        ticket: ticket.map(|t| format!("{:016}", t.0)),
+    /// What a person sees of their order now.
+    pub async fn view(&self, order: &Order) -> OrderView {
+        OrderView::of(order, &*self.vault, self.center.now())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod server;
 pub mod site;
 pub mod text;
 pub mod trace;
+pub mod view;
 
 pub use booking::Desk;
 pub use server::{App, Readiness, WebConfig, WebError, app, configure, headers, serve};

@@ -232,7 +232,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::booking::ended_word;
+    use crate::view::ended_word;
 
     const EN: Text = Text(Language::English);
     const ZH: Text = Text(Language::Chinese);
@@ -280,7 +280,7 @@ mod tests {
     fn every_word_is_used_and_every_word_that_is_asked_for_is_there() {
         let sources = sources();
         let quoted: BTreeSet<&str> = sources.iter().flat_map(|s| s.split('"')).collect();
-        let built = ["state.", "line.", "ended.", "book.kind_", "problem."];
+        let built = ["state.", "line.", "ended.", "refund.", "book.kind_", "problem."];
         for key in WORDS.0.keys() {
             let stem = key.trim_end_matches(".one").trim_end_matches(".other");
             let is_built = built.iter().any(|prefix| key.starts_with(prefix));
@@ -313,6 +313,7 @@ mod tests {
             "partly_issued",
             "cancelled",
             "expired",
+            "refunded",
             "closed",
         ];
         let lines = [
@@ -345,6 +346,7 @@ mod tests {
                 .iter()
                 .flat_map(|s| [format!("state.{s}"), format!("state.{s}_text")])
                 .chain(lines.iter().map(|l| format!("line.{l}")))
+                .chain(["asked", "done", "refused"].map(|r| format!("refund.{r}")))
                 .chain(ends.iter().map(|e| format!("ended.{}", ended_word(*e))))
                 .chain(crate::site::PROBLEMS.iter().flat_map(|p| {
                     ["title", "text", "do"].map(|part| format!("problem.{p}_{part}"))

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test};
+use guichet_engine::ids::Reference;
 use guichet_web::api::BODY_BYTES_MAX;
 use guichet_web::server::{configure, headers};
 use proptest::prelude::*;
@@ -117,6 +118,86 @@ async fn a_search_leads_to_a_booking_that_opens_and_ends() {
         .insert_header(("Idempotency-Key", "cancel-number-1"));
     let (status, _, ended) = json_of!(app, cancel);
     assert_eq!((status, &ended["state"]), (StatusCode::OK, &json!("cancelled")));
+}
+
+#[actix_web::test]
+async fn a_ticket_is_given_back_once_and_the_receipt_says_what_goes_back() {
+    let stage = stage(100);
+    let app = service!(stage);
+    let (_, _, placed) = json_of!(app, post(&order(&stage), "key-number-1"));
+    let text = placed["reference"].as_str().expect("a reference").to_owned();
+    let uri = format!("/api/v1/orders/{text}/lines/0/refund");
+    let give = |uri: &str, factor: &'static str, key: &'static str| {
+        test::TestRequest::post()
+            .uri(uri)
+            .insert_header(("X-Second-Factor", factor))
+            .insert_header(("Idempotency-Key", key))
+    };
+    let (status, _, early) = json_of!(app, give(&uri, "Kranich 7", "give-number-0"));
+    assert_eq!((status, &early["code"]), (StatusCode::CONFLICT, &json!(12)), "not issued: {early}");
+    assert_eq!(placed["receipts"], json!([]), "nothing was paid");
+
+    stage.world.collect(Reference::parse(&text).expect("a reference"));
+    let look = || {
+        let uri = format!("/api/v1/orders/{text}");
+        test::TestRequest::get().uri(&uri).insert_header(("X-Second-Factor", "Kranich 7"))
+    };
+    let (_, _, issued) = json_of!(app, look());
+    assert_eq!(
+        (&issued["state"], &issued["lines"][0]["refundable_minor"]),
+        (&json!("issued"), &json!(1611))
+    );
+    let receipt = &issued["receipts"][0];
+    assert_eq!((&receipt["charged_minor"], &receipt["refunded_minor"]), (&json!(1890), &json!(0)));
+    assert_eq!((&receipt["approval_code"], &receipt["printed"]), (&json!("A00001"), &json!(true)));
+    assert_eq!(receipt["business_date"], "2026-11-23");
+    let text_of = |name: &str| receipt[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(text_of("retrieval_reference").len(), 12, "{receipt}");
+    let number = text_of("number");
+    assert!(number.len() >= 12 && number.bytes().all(|b| b.is_ascii_digit()), "{receipt}");
+
+    for (uri, factor, status) in [
+        (uri.clone(), "wrong", 404),
+        (uri.replace("lines/0", "lines/7"), "Kranich 7", 422),
+        (uri.replace("lines/0", "lines/x"), "Kranich 7", 422),
+    ] {
+        let (answered, headers, _) = json_of!(app, give(&uri, factor, "give-number-1"));
+        assert_eq!(answered.as_u16(), status, "{uri}");
+        assert_eq!(headers.get("content-type").expect("one"), "application/problem+json");
+    }
+    let no_key =
+        test::TestRequest::post().uri(&uri).insert_header(("X-Second-Factor", "Kranich 7"));
+    assert_eq!(json_of!(app, no_key).2["field"], "Idempotency-Key");
+
+    let (status, _, given) = json_of!(app, give(&uri, "Kranich 7", "give-number-2"));
+    assert_eq!((status, &given["state"]), (StatusCode::OK, &json!("refunded")), "{given}");
+    let refund = json!({ "amount_minor": 1611, "state": "done", "business_date": "2026-11-23" });
+    assert_eq!(given["lines"][0]["refund"], refund);
+    assert_eq!(given["receipts"][0]["refunded_minor"], 1611);
+    let (status, _, again) = json_of!(app, give(&uri, "Kranich 7", "give-number-2"));
+    assert_eq!((status, again), (StatusCode::OK, given), "the same key, the same answer");
+    let (status, _, twice) = json_of!(app, give(&uri, "Kranich 7", "give-number-3"));
+    assert_eq!((status, &twice["code"]), (StatusCode::CONFLICT, &json!(12)), "{twice}");
+}
+
+#[actix_web::test]
+async fn a_ticket_is_not_given_back_after_departure() {
+    let stage = stage(100);
+    let app = service!(stage);
+    let (_, _, placed) = json_of!(app, post(&order(&stage), "key-number-1"));
+    let text = placed["reference"].as_str().expect("a reference").to_owned();
+    stage.world.collect(Reference::parse(&text).expect("a reference"));
+    stage.line.pass(2 * 86_400_000_000);
+    let late = test::TestRequest::post()
+        .uri(&format!("/api/v1/orders/{text}/lines/0/refund"))
+        .insert_header(("X-Second-Factor", "Kranich 7"))
+        .insert_header(("Idempotency-Key", "give-number-1"));
+    let (status, _, problem) = json_of!(app, late);
+    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!(29)), "{problem}");
+    let seen = test::TestRequest::get()
+        .uri(&format!("/api/v1/orders/{text}"))
+        .insert_header(("X-Second-Factor", "Kranich 7"));
+    assert_eq!(json_of!(app, seen).2["lines"][0]["refundable_minor"], Value::Null);
 }
 
 #[actix_web::test]
@@ -330,7 +411,7 @@ async fn the_description_names_every_path() {
     let app = service!(stage);
     let (_, _, api) = json_of!(app, test::TestRequest::get().uri("/api/v1/openapi.json"));
     let paths: Vec<&String> = api["paths"].as_object().expect("paths").keys().collect();
-    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert_eq!(paths.len(), 9, "{paths:?}");
     assert!(paths.iter().all(|p| p.starts_with("/api/v1/")));
     for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 404)] {
         assert_eq!(send!(app, test::TestRequest::get().uri(path)).0.as_u16(), status, "{path}");

@@ -8,6 +8,7 @@ use actix_web::cookie::Cookie;
 use actix_web::http::header::{HeaderMap, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, test};
+use guichet_engine::ids::Reference;
 use guichet_web::server::{configure, headers};
 use guichet_web::site::session::OPEN_MINUTES;
 use world::{Stage, stage};
@@ -155,6 +156,131 @@ async fn a_booking_through_the_pages() {
     assert!(browser.get(&path).await.html.contains("data-code=\"cancelled\""));
     let late = browser.get(&format!("{path}/cancel")).await;
     assert_eq!(late.status, StatusCode::CONFLICT, "there is nothing left to cancel");
+}
+
+/// Books, pays and takes the ticket; gives the booking's path.
+async fn collected(stage: &Stage, browser: &mut Browser<'_>) -> String {
+    let placed = browser.book(&[]).await;
+    let path = placed.location().split('?').next().expect("a path").to_owned();
+    let reference = path.rsplit('/').next().and_then(Reference::parse).expect("a reference");
+    stage.world.collect(reference);
+    path
+}
+
+#[actix_web::test]
+async fn a_ticket_is_given_back_through_the_pages_in_both_languages() {
+    for (language, kept, done) in [
+        ("en", "Is kept (fee, and the part your fare keeps)", "taken by the bank on 2026-11-23"),
+        ("zh-CN", "不退（手续费及票价中的退票费）", "银行已于 2026-11-23 受理"),
+    ] {
+        let stage = stage(100);
+        let mut browser = Browser::new(&stage, language);
+        let path = collected(&stage, &mut browser).await;
+        let address = format!("{path}/lines/0/refund");
+        let mine = browser.get(&path).await.html;
+        assert!(mine.contains(&format!("id=\"give-back-0\" href=\"{address}\"")), "{mine}");
+        let ask = browser.get(&address).await;
+        assert!(ask.html.contains("id=\"back\">€16.11<"), "{}", ask.html);
+        assert!(ask.html.contains(kept) && ask.html.contains("id=\"kept\">€2.79<"));
+        assert!(!ask.html.contains("give-back-0"), "the question has no link to itself");
+        let (form, key) = (ask.hidden("form"), ask.hidden("key"));
+        let foreign = browser.post(&address, &[("form", "0"), ("key", &key)]).await;
+        assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+        let given = browser.post(&address, &[("form", &form), ("key", &key)]).await;
+        assert_eq!((given.status, given.location()), (StatusCode::SEE_OTHER, path.as_str()));
+        let page = browser.get(&path).await.html;
+        assert!(page.contains("data-code=\"refunded\"") && page.contains(done), "{page}");
+        assert!(!page.contains("give-back-0") && page.contains("id=\"again\""));
+        for uri in [&address, &format!("{path}/lines/3/refund")] {
+            let status = browser.get(uri).await.status;
+            assert!(matches!(status, StatusCode::CONFLICT | StatusCode::NOT_FOUND), "{uri}");
+        }
+        let late = browser.post(&address, &[("form", &form), ("key", "another")]).await;
+        assert_eq!(late.status, StatusCode::CONFLICT, "it was given back already");
+        let mut other = Browser::new(&stage, language);
+        assert_eq!(other.get(&address).await.status, StatusCode::FORBIDDEN, "not opened here");
+    }
+}
+
+#[actix_web::test]
+async fn a_refund_that_the_bank_refuses_is_told() {
+    let stage = stage(100);
+    let mut browser = Browser::new(&stage, "en");
+    let path = collected(&stage, &mut browser).await;
+    stage.world.stingy.store(true, Ordering::Relaxed);
+    let address = format!("{path}/lines/0/refund");
+    let ask = browser.get(&address).await;
+    let fields = [("form", ask.hidden("form")), ("key", ask.hidden("key"))];
+    browser.post(&address, &fields.each_ref().map(|(n, v)| (*n, v.as_str()))).await;
+    let page = browser.get(&path).await.html;
+    assert!(page.contains("class=\"refund\" data-code=\"refused\""), "{page}");
+}
+
+#[actix_web::test]
+async fn a_receipt_that_the_terminal_could_not_print_is_with_the_booking() {
+    let stage = stage(100);
+    let mut browser = Browser::new(&stage, "en");
+    let held = browser.book(&[]).await.location().to_owned();
+    assert!(!browser.get(&held).await.html.contains("card receipt"), "nothing is paid");
+    stage.world.no_receipts.store(true, Ordering::Relaxed);
+    let path = collected(&stage, &mut browser).await;
+    let page = browser.get(&path).await.html;
+    let card = page.split("card receipt").nth(1).and_then(|p| p.split("</section>").next());
+    let card = card.expect("a receipt").to_owned();
+    for said in ["this is your receipt", "€18.90", "A00001", "2026-11-23", "Mon 23 Nov 2026, "] {
+        assert!(card.contains(said), "{said}: {card}");
+    }
+    let numbers = card.split("class=\"mono\">").skip(1).filter_map(|p| p.split('<').next());
+    let numbers: Vec<&str> = numbers.collect();
+    let [number, approval, rrn] = numbers[..] else { panic!("three numbers: {numbers:?}") };
+    assert!(number.len() >= 12 && number.bytes().all(|b| b.is_ascii_digit()), "{number}");
+    assert_eq!((approval, rrn.len()), ("A00001", 12));
+    assert!(!page.replace(' ', "").contains("6210948000000011"), "the card is masked");
+}
+
+#[actix_web::test]
+async fn an_arrival_of_the_next_day_says_so_wherever_it_stands() {
+    let stage = stage(100);
+    let mut browser = Browser::new(&stage, "en");
+    let date = stage.line.today().tomorrow().expect("a day").to_string();
+    let info = &stage.app.desk.info;
+    let ferry = info.journeys("kie", "osl", &date).swap_remove(0).product.service.to_string();
+    let trip = format!("service={ferry}&from=kie&to=osl&class=2&passengers=1");
+    let says = |html: &str| {
+        html.contains("<time>06:00</time><sup aria-hidden=\"true\">+1 d</sup>")
+            && html.contains("arrives 1 day(s) later")
+    };
+    let list = browser.get(&format!("/journeys?from=kie&to=osl&date={date}&passengers=1")).await;
+    assert!(says(&list.html) && list.html.contains("1 connection"), "{}", list.html);
+    assert!(!list.html.contains("train<"), "a ferry is no train");
+    for page in ["seats", "book"] {
+        let html = browser.get(&format!("/{page}?{trip}")).await.html;
+        assert!(says(&html), "{page}: {html}");
+    }
+    let changes = [("service", ferry.as_str()), ("from", "kie"), ("to", "osl")];
+    let placed = browser.book(&changes).await;
+    assert_eq!(placed.status, StatusCode::SEE_OTHER, "{}", placed.html);
+    let path = placed.location().split('?').next().expect("a path").to_owned();
+    for uri in [path.clone(), format!("{path}/cancel")] {
+        let html = browser.get(&uri).await.html;
+        assert!(says(&html), "{uri}: {html}");
+    }
+    let same_day = browser.get(&book_address(&stage)).await.html;
+    assert!(!same_day.contains("<sup"), "a train of the day says nothing");
+}
+
+#[actix_web::test]
+async fn data_that_are_behind_are_told_above_the_list() {
+    let stage = stage(100);
+    let mut browser = Browser::new(&stage, "en");
+    let date = stage.line.today().tomorrow().expect("a day");
+    let address = format!("/journeys?from=ber&to=ham&date={date}&passengers=1");
+    assert!(!browser.get(&address).await.html.contains("out of step"), "it is in step");
+    stage.line.behind.store(true, Ordering::Relaxed);
+    let page = browser.get(&address).await.html;
+    let above = page.split("id=\"trains\"").next().expect("a list");
+    let told = "Deutsche Bahn: the link is out of step; last update 60 min ago.";
+    assert!(above.contains("class=\"notice\"") && above.contains(told), "{page}");
 }
 
 #[actix_web::test]
@@ -327,7 +453,7 @@ async fn languages_follow_the_browser_and_then_the_person() {
     let stage = stage(100);
     let mut browser = Browser::new(&stage, "zh-CN,zh;q=0.9");
     let home = browser.get("/").await;
-    assert!(home.html.contains("<html lang=\"zh-CN\">") && home.html.contains("查询车次"));
+    assert!(home.html.contains("<html lang=\"zh-CN\">") && home.html.contains("查询班次"));
     let changed = browser.get("/language/en?back=%2Fbookings").await;
     assert_eq!((changed.status, changed.location()), (StatusCode::SEE_OTHER, "/bookings"));
     assert!(browser.get("/bookings").await.html.contains("<html lang=\"en\">"));

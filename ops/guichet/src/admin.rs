@@ -30,6 +30,10 @@ pub enum Ask {
         terminal: u32,
         /// The provider's code of the station it stands in.
         place: String,
+        /// The owner's number.
+        owner: u32,
+        /// Who registers it.
+        by: u64,
     },
     /// The tag of a card whose number came from standard input.
     CardTag {
@@ -162,13 +166,16 @@ async fn answer(center: &Center, asked: Ask) -> Result<Answer> {
         Ask::Settle(request) => {
             Ok(Answer::Settled(Box::new(crate::settle::settle(center, &request).await?)))
         }
-        Ask::Register { terminal, place } => {
+        Ask::Register { terminal, place, owner, by } => {
             let terminal = guichet_engine::ids::TerminalId(terminal);
             let station = center.info.as_ref().and_then(|info| info.station(&place));
             let station =
                 station.with_context(|| format!("no provider knows the station {place}"))?;
             let pad_keys = crate::links::pad_keys(center, terminal)?;
-            let code = center.register_terminal(terminal, &station.id, &station.name).await?;
+            let registrar = crate::links::Registrar { owner, by };
+            let code = center
+                .register_terminal_as(registrar, terminal, &station.id, &station.name)
+                .await?;
             Ok(Answer::Registered { code, pad_keys })
         }
         Ask::CardTag { pan } => {

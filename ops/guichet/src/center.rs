@@ -11,7 +11,7 @@ use guichet_actors::{
     CenterHandle, Config as EngineConfig, Engine, FaultInjection, Hosting, PartitionState, Ports,
     open_segments,
 };
-use guichet_bank::{AcquirerConfig, BankConfig, BankGateway};
+use guichet_bank::{BankConfig, BankGateway};
 use guichet_engine::command::{Body, Channel, Command, Principal, Role};
 use guichet_engine::ids::{AcquirerId, CommandId, OperatorId, ProviderId, Rrn, Stan, TerminalId};
 use guichet_engine::money::{Currency, Money};
@@ -37,6 +37,7 @@ use tokio::runtime::Handle;
 
 use crate::config::{Acquirer, Config};
 use crate::data::DataDir;
+use crate::links::Registrar;
 use crate::rehearse::Rehearsal;
 use crate::wire_log::WireLog;
 
@@ -269,18 +270,7 @@ impl Center {
     }
 
     fn start_banks(&self, watch: Arc<dyn BankWatch>, runtime: &Handle) -> Result<BankGateway> {
-        let acquirers = self
-            .config
-            .acquirers
-            .iter()
-            .map(|a| AcquirerConfig {
-                acquirer: a.id,
-                address: a.address.clone(),
-                dialect: a.dialect.clone(),
-                zone: a.zone.clone(),
-                ..AcquirerConfig::default()
-            })
-            .collect();
+        let acquirers = self.config.acquirers.iter().map(Acquirer::bank_link).collect();
         let keys = Arc::clone(&self.vault) as Arc<dyn KeyServer>;
         let vault = Arc::clone(&self.vault) as Arc<dyn VaultPort>;
         BankGateway::start(BankConfig { acquirers }, keys, Some(vault), watch, runtime)
@@ -392,16 +382,27 @@ impl Center {
             .context("the partition of the acquirer does not run")
     }
 
-    /// Registers a terminal at a place and returns the one-time code for its enrolment.
+    /// Registers a terminal of the sandbox at a place and returns the one-time code for its enrolment.
     pub async fn register_terminal(
         &self,
         terminal: TerminalId,
         place: &str,
         place_name: &str,
     ) -> Result<String> {
+        self.register_terminal_as(Registrar::SCRIPT, terminal, place, place_name).await
+    }
+
+    /// Registers somebody's terminal at a place and returns the one-time code for its enrolment.
+    pub async fn register_terminal_as(
+        &self,
+        registrar: Registrar,
+        terminal: TerminalId,
+        place: &str,
+        place_name: &str,
+    ) -> Result<String> {
         let links = self.links.as_ref().context("the terminals' listener is closed")?;
         let operator = OperatorId(self.config.operator.id);
-        crate::links::register(links, operator, terminal, place, place_name).await
+        crate::links::register(links, operator, terminal, place, place_name, registrar).await
     }
 
     /// Stops everything in order: doors first, then what was accepted is finished.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use guichet_bank::{AcquirerConfig, Timing};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{DataDir, write_secret};
@@ -58,8 +59,8 @@ pub struct Listener {
     pub listen: SocketAddr,
 }
 
-/// One bank link.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One bank link; what need not be said is as the bank gateway has it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acquirer {
     /// Its number.
@@ -74,6 +75,56 @@ pub struct Acquirer {
     pub zmk_file: PathBuf,
     /// The zone of the acquirer's business day (IANA).
     pub zone: String,
+    /// The acquiring institution (ISO 8583 DE 32).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub institution: Option<String>,
+    /// The forwarding institution (DE 33), if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarder: Option<String>,
+    /// The merchant's number (DE 42, at most 15 characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
+    /// Name and place of the merchant (DE 43, at most 40 characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant_name: Option<String>,
+    /// What the merchant sells (DE 18), like 4112 for passenger railways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant_type: Option<String>,
+    /// The terminal of network management messages (DE 41).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_terminal: Option<String>,
+    /// The batch number of POS dialects, six digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// The operator of POS dialects (DE 63.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_operator: Option<String>,
+    /// How long the link waits, in milliseconds.
+    #[serde(default)]
+    pub timing: Timing,
+}
+
+impl Acquirer {
+    /// The bank gateway's settings of this link: what is not said here is as the gateway has it.
+    pub fn bank_link(&self) -> AcquirerConfig {
+        let usual = AcquirerConfig::default();
+        let or = |said: &Option<String>, usual: String| said.clone().unwrap_or(usual);
+        AcquirerConfig {
+            acquirer: self.id,
+            address: self.address.clone(),
+            dialect: self.dialect.clone(),
+            zone: self.zone.clone(),
+            institution: or(&self.institution, usual.institution),
+            forwarder: self.forwarder.clone(),
+            merchant: or(&self.merchant, usual.merchant),
+            merchant_name: or(&self.merchant_name, usual.merchant_name),
+            merchant_type: or(&self.merchant_type, usual.merchant_type),
+            link_terminal: or(&self.link_terminal, usual.link_terminal),
+            batch: or(&self.batch, usual.batch),
+            operator: or(&self.link_operator, usual.operator),
+            timing: self.timing,
+        }
+    }
 }
 
 /// One provider.
@@ -84,7 +135,7 @@ pub struct Provider {
     pub id: u16,
     /// Its name, for people.
     pub name: String,
-    /// Base address of its API.
+    /// Base address of its API, `http://`: a provider behind TLS is reached through a TLS proxy on this machine.
     pub url: String,
 }
 
@@ -208,6 +259,7 @@ mod tests {
             dialect: "bcd".into(),
             zmk_file: "zmk.key".into(),
             zone: "Europe/Berlin".into(),
+            ..Acquirer::default()
         });
         config.keep(&data).expect("kept");
         assert_eq!(operator(None), 7);
@@ -216,6 +268,50 @@ mod tests {
         std::fs::write(&other, "[operator]\nid = 9\n").expect("written");
         assert_eq!(operator(Some(other.as_path())), 9, "what is named goes first");
         std::fs::remove_dir_all(&root).expect("removed");
+    }
+
+    #[test]
+    fn what_is_said_of_an_acquirer_reaches_its_link_and_is_printed() {
+        let dir = std::env::temp_dir().join(format!("guichet-acquirer-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a temporary folder");
+        let file = dir.join("guichet.toml");
+        let few = "[[acquirers]]\nid = 3\nname = \"bank\"\naddress = \"bank.example:5000\"\n\
+            dialect = \"bcd\"\nzmk_file = \"zmk.key\"\nzone = \"Europe/Berlin\"\n";
+        let more = "institution = \"00220000\"\nforwarder = \"00330000\"\nmerchant = \"M42\"\n\
+            merchant_name = \"RAIL, BERLIN\"\nmerchant_type = \"4131\"\nlink_terminal = \"T0000009\"\n\
+            batch = \"000007\"\nlink_operator = \"02\"\n[acquirers.timing]\nanswer_ms = 12345\n";
+        std::fs::write(&file, few).expect("written");
+        let usual = Config::load(Some(&file)).expect("good").acquirers[0].bank_link();
+        let gateway = AcquirerConfig::default();
+        assert_eq!((usual.acquirer, usual.merchant, usual.forwarder), (3, gateway.merchant, None));
+        assert_eq!(usual.timing.answer_ms, gateway.timing.answer_ms);
+
+        std::fs::write(&file, format!("{few}{more}")).expect("written");
+        let config = Config::load(Some(&file)).expect("good");
+        let link = config.acquirers[0].bank_link();
+        let said = [
+            (link.institution.as_str(), "00220000"),
+            (link.forwarder.as_deref().unwrap_or_default(), "00330000"),
+            (link.merchant.as_str(), "M42"),
+            (link.merchant_name.as_str(), "RAIL, BERLIN"),
+            (link.merchant_type.as_str(), "4131"),
+            (link.link_terminal.as_str(), "T0000009"),
+            (link.batch.as_str(), "000007"),
+            (link.operator.as_str(), "02"),
+        ];
+        let printed = toml::to_string_pretty(&config).expect("printed");
+        for (found, expected) in said {
+            assert_eq!(found, expected);
+            assert!(printed.contains(&format!("\"{expected}\"")), "{expected}: {printed}");
+        }
+        assert_eq!(link.timing.answer_ms, 12_345);
+        assert_eq!(link.timing.connect_ms, gateway.timing.connect_ms, "the others stay");
+        assert!(printed.contains("answer_ms = 12345"), "{printed}");
+        std::fs::write(&file, format!("{few}marchant = \"M42\"\n")).expect("written");
+        assert!(
+            format!("{:#}", Config::load(Some(&file)).expect_err("a slip")).contains("marchant")
+        );
+        std::fs::remove_dir_all(&dir).expect("removed");
     }
 
     #[test]

@@ -55,6 +55,20 @@ pub async fn start(
     }
 }
 
+/// Who owns a terminal, and who registers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registrar {
+    /// The owner's number.
+    pub owner: u32,
+    /// The number of the operator's person; 0 for the sandbox and scripts.
+    pub by: u64,
+}
+
+impl Registrar {
+    /// The first owner's terminal, registered by no person.
+    pub const SCRIPT: Self = Self { owner: 1, by: 0 };
+}
+
 /// Registers a terminal and makes its one-time code.
 pub async fn register(
     gateway: &TerminalsGateway,
@@ -62,15 +76,16 @@ pub async fn register(
     terminal: TerminalId,
     place: &str,
     place_name: &str,
+    registrar: Registrar,
 ) -> Result<String> {
     let registration = Registration {
         terminal,
         operator,
-        owner: 1,
+        owner: registrar.owner,
         place: place.to_owned(),
         place_name: place_name.to_owned(),
         valid_for: CODE_VALID,
-        by: 0,
+        by: registrar.by,
     };
     let code = gateway
         .register(registration)

@@ -151,6 +151,12 @@ struct RegisterTerminal {
     /// The provider's code of the station it stands in.
     #[arg(long)]
     place: String,
+    /// The owner's number.
+    #[arg(long, default_value_t = links::Registrar::SCRIPT.owner)]
+    owner: u32,
+    /// Your number; 0 is a script's.
+    #[arg(long = "as", value_name = "N", default_value_t = links::Registrar::SCRIPT.by)]
+    by: u64,
     /// Where the PIN pad's keys are written, for its injection.
     #[arg(long)]
     pad_keys: PathBuf,
@@ -208,6 +214,9 @@ struct Settle {
     /// Close the open day although the acquirer's calendar has not come to it yet.
     #[arg(long, conflicts_with = "date")]
     early: bool,
+    /// Your number, recorded with what is closed and compared; 0 is a script's.
+    #[arg(long = "as", value_name = "N", default_value_t = 0)]
+    by: u64,
     /// The configuration (TOML) of a center that does not run just now, instead of the one it ran with.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -341,7 +350,8 @@ fn run_up(up: Up) -> Result<ExitCode> {
 
 async fn register_command(r: RegisterTerminal) -> Result<()> {
     let data = data::DataDir::existing(&r.data)?;
-    let question = admin::Ask::Register { terminal: r.number, place: r.place };
+    let question =
+        admin::Ask::Register { terminal: r.number, place: r.place, owner: r.owner, by: r.by };
     let Some(admin::Answer::Registered { code, pad_keys }) = admin::ask(&data, &question).await?
     else {
         anyhow::bail!("no center runs on {}: start it with `guichet up` first", r.data.display());
@@ -406,7 +416,8 @@ async fn settle_command(s: Settle, runtime: &tokio::runtime::Handle) -> Result<(
         ),
         None => None,
     };
-    let request = settle::SettleRequest { date: s.date.clone(), clearing, early: s.early };
+    let request =
+        settle::SettleRequest { date: s.date.clone(), clearing, early: s.early, by: s.by };
     let question = admin::Ask::Settle(request.clone());
     let report = match admin::ask(&data, &question).await? {
         Some(admin::Answer::Settled(report)) => *report,
@@ -432,4 +443,26 @@ async fn settle_command(s: Settle, runtime: &tokio::runtime::Handle) -> Result<(
         (_, false) => print!("{}", report.text()),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_registers_and_who_settles_is_asked_for_and_may_be_a_script() {
+        let parse = |text: &str| Cli::parse_from(text.split(' ')).command;
+        let register = |more: &str| {
+            let text = format!("guichet register-terminal 3 --place A --pad-keys k{more}");
+            let Verb::RegisterTerminal(r) = parse(&text) else { panic!("{text}") };
+            (r.owner, r.by)
+        };
+        assert_eq!(register(""), (1, 0));
+        assert_eq!(register(" --owner 4 --as 7"), (4, 7));
+        let settle = |more: &str| {
+            let Verb::Settle(s) = parse(&format!("guichet settle{more}")) else { panic!("{more}") };
+            s.by
+        };
+        assert_eq!((settle(""), settle(" --as 7")), (0, 7));
+    }
 }

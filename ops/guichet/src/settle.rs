@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
 use anyhow::{Context, Result, bail};
-use guichet_engine::command::{Body, Role};
+use guichet_engine::command::{Body, Command, Principal, Role};
 use guichet_engine::event::ExceptionRaised;
 use guichet_engine::ids::{AcquirerId, OperatorId, OrderId, Rrn};
 use guichet_engine::order::PaymentPhase;
@@ -37,6 +37,9 @@ pub struct SettleRequest {
     /// Close a day that has not begun yet by the acquirer's own clock.
     #[serde(default)]
     pub early: bool,
+    /// The clerk's number; 0 is a script's.
+    #[serde(default)]
+    pub by: u64,
 }
 
 /// What was done.
@@ -140,7 +143,7 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
             }
             let opens = next_day(closes, zone_today(center).unwrap_or_default())?;
             let body = Body::OpenBatch { operator, acquirer, closes, opens };
-            let command = internal(&center.handle, Role::Clerk, body)?;
+            let command = clerks(center, request.by, body)?;
             center
                 .handle
                 .submit(command, Secrets::default())
@@ -150,7 +153,7 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
         }
     };
     let day: DayKey = (operator, acquirer, closes);
-    let settled = compared(center, day, opens, given, request.date.is_some()).await;
+    let settled = compared(center, day, opens, given, request).await;
     if opens.is_none() {
         return settled;
     }
@@ -161,22 +164,31 @@ pub async fn settle(center: &Center, request: &SettleRequest) -> Result<SettleRe
     })
 }
 
+/// A command of a clerk, by their number.
+fn clerks(center: &Center, by: u64, body: Body) -> Result<Command> {
+    let mut command = internal(&center.handle, Role::Clerk, body)?;
+    command.principal = Principal { role: Role::Clerk, id: by };
+    Ok(command)
+}
+
 /// Waits for the batch, compares it with the bank's file, and says how it stands.
 async fn compared(
     center: &Center,
     day: DayKey,
     opens: Option<BusinessDate>,
     given: Option<BankFile>,
-    only_look: bool,
+    request: &SettleRequest,
 ) -> Result<SettleReport> {
+    let only_look = request.date.is_some();
     let batch = closed(center, day, only_look).await?;
+    center.files.again(day, lines_of(center, day).await, &batch)?;
     let (file, not_compared) = match (given, only_look, &center.bank_twin) {
         (Some(file), ..) => (Some(file.bytes), None),
         (None, false, Some(twin)) => twin_clearing(twin, day.2).await?,
         (None, ..) => (None, Some("give the bank's file with --clearing".to_owned())),
     };
     if let Some(bytes) = file {
-        compare(center, day, &bytes).await?;
+        compare(center, day, &bytes, request.by).await?;
     }
     let mut report = report(center, day, opens, batch).await?;
     if report.matched.is_none() {
@@ -327,7 +339,7 @@ async fn lines_of(center: &Center, day: DayKey) -> Vec<SettlementLine> {
 }
 
 /// Compares a day with the bank's file, and journals the outcome.
-async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<()> {
+async fn compare(center: &Center, day: DayKey, bytes: &[u8], by: u64) -> Result<()> {
     let source: [u8; 32] = Sha256::digest(bytes).into();
     center
         .files
@@ -348,7 +360,7 @@ async fn compare(center: &Center, day: DayKey, bytes: &[u8]) -> Result<()> {
         matched: comparison.matched,
         exceptions: comparison.exceptions,
     };
-    let command = internal(&center.handle, Role::Clerk, body)?;
+    let command = clerks(center, by, body)?;
     center
         .handle
         .submit(command, Secrets::default())
@@ -538,17 +550,4 @@ impl SettleReport {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_day_to_come_is_not_closed_unless_asked_for() {
-        let day = |text| date(text).expect(text);
-        let closes = day("2026-11-24");
-        for today in [None, Some(day("2026-11-24")), Some(day("2026-12-01"))] {
-            assert!(refuse_early(closes, today).is_ok(), "{today:?}");
-        }
-        let refused = refuse_early(closes, Some(day("2026-11-23"))).expect_err("too early");
-        assert!(refused.to_string().contains("--early"), "{refused}");
-    }
-}
+mod tests;

@@ -179,6 +179,7 @@ async fn start_outside(config: &mut Config, data: &DataDir, beside: &mut Beside)
         dialect,
         zmk_file: zmk,
         zone: "Asia/Shanghai".into(),
+        ..Acquirer::default()
     }];
     let url = format!("http://{}", provider.told("http_addr")?);
     if let Some(currency) = provider.ready["currency"].as_str() {

@@ -114,6 +114,7 @@ async fn center(setting: &Setting, shared: &Shared) -> Result<()> {
             dialect: setting.dialect.into(),
             zmk_file: key,
             zone: "Asia/Shanghai".into(),
+            ..Acquirer::default()
         }],
         providers: vec![Provider {
             id: 1,

@@ -188,6 +188,53 @@ def _panics_of(world, card, orders):
     return counted
 
 
+def check_erasure(place):
+    """a ticket goes back to card and provider; then two people erase its person, and books and stories still hold"""
+    data = place / "data"
+    with World(data) as world:
+        card = world.card()
+        order = world.book(card)
+        asked = ("erase", order["order"], "--as", "7", "--and")
+        early = operator(data, *asked, "8", check=False)
+        assert early.returncode != 0 and "is not closed" in early.stderr, early.stderr
+        world.terminal().purchase(card, order)
+        issued = world.wait_state(order["reference"], ["issued"])
+        [receipt] = until(lambda: world.order(order["reference"])["receipts"], "the receipt is with the booking")
+        assert receipt["charged_minor"] == issued["amount_minor"] and receipt["refunded_minor"] == 0, receipt
+        valid = until(
+            lambda: (said := operator(data, *asked, "8", check=False)).returncode and said, "the order is closed"
+        )
+        assert "is not closed" in valid.stderr or "departure to come" in valid.stderr, valid.stderr
+        back = issued["lines"][0]["refundable_minor"]
+        world.give_back(order["reference"])
+        done = until(
+            lambda: (line := world.order(order["reference"])["lines"][0])["refund"]["state"] == "done" and line,
+            "the bank has taken the refund",
+        )
+        assert done["refund"]["amount_minor"] == back and done["ended"] == "refunded", done
+        owed = sum(account["owed_minor"] for account in world.bank_books()["acquirer"])
+        assert owed == issued["amount_minor"] - back, (owed, issued, back)
+
+        readings = json.loads(operator(data, "readings", "--json").stdout)["readings"]
+        seen = {(r["role"], r["purpose"]) for r in readings}
+        assert {("guest", "own order"), ("terminal", "ticket"), ("gateway", "bank message")} <= seen, seen
+        told = operator(data, "readings").stdout
+        assert "terminal" in told and "李娜" not in told and "E1234567" not in told, told
+
+        alone = operator(data, *asked, "7", check=False)
+        assert alone.returncode != 0 and "two different people" in alone.stderr, alone.stderr
+        until(lambda: operator(data, *asked, "8", check=False).returncode == 0, "the order is closed and erased")
+        assert world.order(order["reference"])["lines"][0]["passenger"] == "", "nobody knows the name"
+    with World(data) as world:
+        gone = world.order(order["reference"])
+        assert gone["state"] == "refunded" and gone["lines"][0]["passenger"] == "", gone
+        assert gone["card_masked"] == "", gone
+    audit = json.loads(command("audit", "--drained", "--data", str(data), "--json").stdout)
+    assert not audit["violations"] and not audit["open"], audit
+    story = command("explain", order["order"], "--data", str(data)).stdout
+    assert order["order"] in story and "李娜" not in story and card["pan"] not in story, story
+
+
 def check_end_of_exceptions(place):
     """an exception stays until two clerks end it, and is ended once"""
     data = place / "data"
@@ -226,6 +273,9 @@ def check_one_id(place):
     assert [line["route"] for line in click] == ["/api/v1/orders"] and click[0]["correlation"], mine
     assert by("guichet_terminals"), mine
     assert {line["mti"] for line in by("guichet::wire_log")} >= {"0100", "0110", "0200", "0210"}, mine
+    asked = by("guichet_provider")
+    assert {line["op"] for line in asked} >= {"hold", "confirm"}, mine
+    assert all(line["correlation"] and line["level"] == "INFO" for line in asked), asked
     assert order["order"] in terminal, terminal[-3000:]
     story = json.loads(command("explain", order["order"], "--data", str(data), "--json").stdout)["lines"]
     assert click[0]["correlation"] in {line["correlation"] for line in story}, story

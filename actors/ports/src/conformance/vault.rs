@@ -1,12 +1,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use guichet_engine::command::{Principal, Role};
 use guichet_engine::ids::{CardId, PersonId, Reference};
 
 use super::{NOT_PANS, OTHER_PAN, PAN};
 use crate::secret::Pan;
 use crate::vault::{Person, Purpose, VaultFault, VaultPort};
 
+/// Who reads in these tests.
+const WHO: Principal = Principal { role: Role::Agent, id: 7 };
 /// Longer than any name, document or contact that may be kept, in bytes.
 const TOO_LONG: usize = 100_000;
 
@@ -39,9 +42,9 @@ fn pan(digits: &str) -> Pan {
 
 fn who_is_not_there_is_unknown(vault: &dyn VaultPort) {
     let (nobody, nothing) = (PersonId(u128::MAX), CardId(u128::MAX));
-    assert_eq!(vault.person(nobody, Purpose::Enquiry), Err(VaultFault::Unknown));
+    assert_eq!(vault.person(nobody, WHO, Purpose::Enquiry), Err(VaultFault::Unknown));
     assert_eq!(vault.put_card(nobody, &pan(PAN)), Err(VaultFault::Unknown));
-    assert_eq!(vault.pan(nothing, Purpose::BankMessage), Err(VaultFault::Unknown));
+    assert_eq!(vault.pan(nothing, WHO, Purpose::BankMessage), Err(VaultFault::Unknown));
     assert_eq!(vault.card_mask(nothing), Err(VaultFault::Unknown));
     assert_eq!(vault.erase(nobody), Err(VaultFault::Unknown));
 }
@@ -62,11 +65,11 @@ fn people_and_cards_stay(open: &dyn Fn() -> Arc<dyn VaultPort>) {
     drop(vault);
     let vault = open();
     for (name, id, cards) in &kept {
-        assert_eq!(vault.person(*id, Purpose::Ticket), Ok(person(name)));
+        assert_eq!(vault.person(*id, WHO, Purpose::Ticket), Ok(person(name)));
         for (card, (digits, mask)) in
             cards.iter().zip([(PAN, "620000******0005"), (OTHER_PAN, "411111******1111")])
         {
-            assert_eq!(vault.pan(card.card, Purpose::BankMessage), Ok(pan(digits)));
+            assert_eq!(vault.pan(card.card, WHO, Purpose::BankMessage), Ok(pan(digits)));
             assert_eq!(vault.card_mask(card.card).as_deref(), Ok(mask));
             assert_eq!(card.identity.mask, mask);
         }
@@ -107,12 +110,12 @@ fn an_erased_person_is_gone_and_no_other(open: &dyn Fn() -> Arc<dyn VaultPort>) 
     vault.erase(gone).expect("erased");
     vault.erase(gone).expect("once more is no fault");
     let look = |vault: &dyn VaultPort| {
-        assert_eq!(vault.person(gone, Purpose::Ticket), Err(VaultFault::Erased));
-        assert_eq!(vault.pan(card, Purpose::BankMessage), Err(VaultFault::Erased));
+        assert_eq!(vault.person(gone, WHO, Purpose::Ticket), Err(VaultFault::Erased));
+        assert_eq!(vault.pan(card, WHO, Purpose::BankMessage), Err(VaultFault::Erased));
         assert_eq!(vault.card_mask(card), Err(VaultFault::Erased));
         assert_eq!(vault.put_card(gone, &pan(PAN)), Err(VaultFault::Erased));
-        assert_eq!(vault.person(stays, Purpose::Ticket), Ok(person("B")));
-        assert_eq!(vault.pan(other, Purpose::BankMessage), Ok(pan(PAN)));
+        assert_eq!(vault.person(stays, WHO, Purpose::Ticket), Ok(person("B")));
+        assert_eq!(vault.pan(other, WHO, Purpose::BankMessage), Ok(pan(PAN)));
     };
     look(&*vault);
     drop(vault);
@@ -140,8 +143,8 @@ fn many_at_once(vault: &dyn VaultPort) {
                         let name = format!("{thread} {n}");
                         let id = vault.put_person(&person(&name)).expect("kept");
                         let card = vault.put_card(id, &pan(PAN)).expect("kept").card;
-                        assert_eq!(vault.person(id, Purpose::Ticket), Ok(person(&name)));
-                        assert_eq!(vault.pan(card, Purpose::BankMessage), Ok(pan(PAN)));
+                        assert_eq!(vault.person(id, WHO, Purpose::Ticket), Ok(person(&name)));
+                        assert_eq!(vault.pan(card, WHO, Purpose::BankMessage), Ok(pan(PAN)));
                         id
                     };
                     (0..8).map(put).collect::<Vec<_>>()

@@ -55,7 +55,7 @@ use tokio::time::timeout;
 pub const TERMINAL: TerminalId = TerminalId(7);
 pub const CARD_NUMBER: &str = "6222021234560128";
 pub const PERSON_NAME: &str = "李雷";
-const OPERATOR: OperatorId = OperatorId(1);
+pub const OPERATOR: OperatorId = OperatorId(1);
 const ACQUIRER: AcquirerId = AcquirerId(3);
 const PATIENCE: Duration = Duration::from_secs(10);
 const HOUR: i64 = 3_600_000_000;
@@ -310,7 +310,7 @@ impl VaultPort for Stub {
     fn put_person(&self, _: &Person) -> Result<PersonId, VaultFault> {
         Err(VaultFault::Store)
     }
-    fn person(&self, _: PersonId, _: Purpose) -> Result<Person, VaultFault> {
+    fn person(&self, _: PersonId, _: Principal, _: Purpose) -> Result<Person, VaultFault> {
         Ok(Person {
             name: PERSON_NAME.into(),
             document_kind: 1,
@@ -325,7 +325,7 @@ impl VaultPort for Stub {
     fn card_mask(&self, _: CardId) -> Result<String, VaultFault> {
         Ok("622202******0128".into())
     }
-    fn pan(&self, _: CardId, _: Purpose) -> Result<Pan, VaultFault> {
+    fn pan(&self, _: CardId, _: Principal, _: Purpose) -> Result<Pan, VaultFault> {
         Ok(Pan::new(CARD_NUMBER.into()))
     }
     fn factor(&self, _: Reference, _: &str) -> [u8; 16] {
@@ -444,17 +444,25 @@ impl World {
     }
 
     pub fn client_config(&self) -> ClientConfig {
+        self.client_config_of(TERMINAL)
+    }
+
+    fn client_config_of(&self, terminal: TerminalId) -> ClientConfig {
         let address = self.gateway.local_addr().to_string();
-        let mut config = ClientConfig::new(address, TerminalNumber(TERMINAL.0));
+        let mut config = ClientConfig::new(address, TerminalNumber(terminal.0));
         config.backoff_min = Duration::from_millis(5);
         config.backoff_max = Duration::from_millis(50);
         config
     }
 
     pub async fn register(&self) -> String {
+        self.register_of(TERMINAL, OPERATOR).await
+    }
+
+    async fn register_of(&self, terminal: TerminalId, operator: OperatorId) -> String {
         let registration = Registration {
-            terminal: TERMINAL,
-            operator: OPERATOR,
+            terminal,
+            operator,
             owner: 1,
             place: "A".into(),
             place_name: "Anyang".into(),
@@ -586,17 +594,27 @@ pub struct Terminal {
 
 impl Terminal {
     pub async fn enrolled(world: &World) -> Self {
-        let code = EnrolmentCode::parse(&world.register().await).unwrap();
+        Self::enrolled_of(world, TERMINAL, OPERATOR).await
+    }
+
+    /// A terminal of this number and operator, at the same place.
+    pub async fn enrolled_of(world: &World, terminal: TerminalId, operator: OperatorId) -> Self {
+        let code = world.register_of(terminal, operator).await;
+        let code = EnrolmentCode::parse(&code).unwrap();
         let key = StaticKey::generate().unwrap();
-        client::enrol(&world.client_config(), &key, &code).await.unwrap();
-        Self::linked(world, key).await
+        let config = world.client_config_of(terminal);
+        client::enrol(&config, &key, &code).await.unwrap();
+        Self::linked_by(world, config, key).await
     }
 
     pub async fn linked(world: &World, key: StaticKey) -> Self {
+        Self::linked_by(world, world.client_config(), key).await
+    }
+
+    async fn linked_by(world: &World, config: ClientConfig, key: StaticKey) -> Self {
         let postbox = Postbox::new(Box::new(MemoryStore::new().unwrap()));
         let (sender, events) = mpsc::channel(8);
         let (stop, stopped) = watch::channel(None);
-        let config = world.client_config();
         let center: PublicKey = world.gateway.public_key();
         tokio::spawn({
             let (key, postbox) = (key.clone(), postbox.clone());

@@ -12,7 +12,7 @@ use guichet_engine::limits::ORDER_PASSENGERS_MAX;
 use guichet_ports::ticket_information::SeatState;
 
 use super::fields::Fields;
-use super::page::{self, Chrome, encoded, render};
+use super::page::{self, Arrival, Chrome, encoded, render};
 use super::search::{Errors, station};
 use super::{Form, see_other, session};
 use crate::booking::{
@@ -46,7 +46,7 @@ pub struct Trip {
     /// Departure.
     pub departs: String,
     /// Arrival.
-    pub arrives: String,
+    pub arrives: Arrival,
     /// The class in words.
     pub class_name: String,
     /// What one place costs.
@@ -81,7 +81,7 @@ impl Trip {
             passengers: fields.number("passengers", 1, ORDER_PASSENGERS_MAX),
             date: t.date(day(p.departs, &p.zone)),
             departs: clock(p.departs, &p.zone),
-            arrives: clock(p.arrives, &p.zone),
+            arrives: Arrival::of(t, p.departs, p.arrives, &p.zone),
             service_name: p.service_name,
             from_name: p.from_name,
             to_name: p.to_name,

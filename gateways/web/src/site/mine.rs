@@ -10,12 +10,13 @@ use guichet_engine::order::{LinePhase, Order};
 use guichet_engine::time::Instant;
 
 use super::fields::Fields;
-use super::page::{self, Chrome, render};
+use super::page::{self, Arrival, Chrome, render};
 use super::search::Errors;
 use super::{Form, see_other, session};
-use crate::booking::{OrderView, read_reference};
+use crate::booking::read_reference;
 use crate::server::App;
 use crate::text::{Text, clock, day};
+use crate::view::{LineView, OrderView, ReceiptView, RefundView};
 
 #[derive(Template)]
 #[template(path = "mine.html")]
@@ -94,7 +95,7 @@ pub async fn close(app: web::Data<App>, request: HttpRequest, body: Form) -> Htt
 }
 
 /// The order of an address, if this browser has opened it.
-async fn opened(app: &App, request: &HttpRequest, path: &str) -> Option<Arc<Order>> {
+pub(super) async fn opened(app: &App, request: &HttpRequest, path: &str) -> Option<Arc<Order>> {
     let now = app.desk.center.now();
     let reference: Reference = read_reference(path)?;
     if session::opened_booking(&app.desk.secret, request, now) != Some(reference) {
@@ -105,24 +106,28 @@ async fn opened(app: &App, request: &HttpRequest, path: &str) -> Option<Arc<Orde
 }
 
 /// A line as it is shown.
-struct Line {
-    service: String,
-    class: String,
-    from: String,
-    to: String,
-    date: String,
-    departs: String,
-    arrives: String,
-    seat: String,
-    passenger: String,
-    state: String,
-    state_text: String,
-    ticket: Option<String>,
-    price: String,
+pub(super) struct Line {
+    pub(super) number: u8,
+    pub(super) service: String,
+    pub(super) class: String,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) date: String,
+    pub(super) departs: String,
+    pub(super) arrives: Arrival,
+    pub(super) seat: String,
+    pub(super) passenger: String,
+    pub(super) state: String,
+    pub(super) state_text: String,
+    pub(super) ticket: Option<String>,
+    pub(super) price: String,
+    pub(super) refund: Option<(String, String)>,
+    pub(super) give_back: Option<String>,
 }
 
-fn lines(t: Text, view: &OrderView) -> Vec<Line> {
-    let seat = |l: &crate::booking::LineView| match (&l.coach, &l.seat) {
+/// The lines in words; with links to give a ticket back where they may be followed.
+pub(super) fn lines(t: Text, view: &OrderView, links: bool) -> Vec<Line> {
+    let seat = |l: &LineView| match (&l.coach, &l.seat) {
         // Some providers name a seat only, and a place without a name is told at the terminal.
         (Some(coach), Some(seat)) if coach.is_empty() && seat.is_empty() => {
             t.get("order.seat_later")
@@ -134,13 +139,14 @@ fn lines(t: Text, view: &OrderView) -> Vec<Line> {
     view.lines
         .iter()
         .map(|l| Line {
+            number: l.line,
             service: l.service.clone(),
             class: t.class(l.class),
             from: l.from.clone(),
             to: l.to.clone(),
             date: t.date(day(Instant(l.departs_us), &l.zone)),
             departs: clock(Instant(l.departs_us), &l.zone),
-            arrives: clock(Instant(l.arrives_us), &l.zone),
+            arrives: Arrival::of(t, Instant(l.departs_us), Instant(l.arrives_us), &l.zone),
             seat: seat(l),
             passenger: l.passenger.clone(),
             state: l.state.clone(),
@@ -150,8 +156,45 @@ fn lines(t: Text, view: &OrderView) -> Vec<Line> {
             },
             ticket: l.ticket.clone(),
             price: t.money(l.amount_minor, &view.currency, view.decimals),
+            refund: l.refund.as_ref().map(|r| (r.state.clone(), refund_text(t, view, r))),
+            give_back: (links && l.refundable_minor.is_some())
+                .then(|| format!("/bookings/{}/lines/{}/refund", view.reference, l.line)),
         })
         .collect()
+}
+
+fn refund_text(t: Text, view: &OrderView, refund: &RefundView) -> String {
+    let amount = t.money(refund.amount_minor, &view.currency, view.decimals);
+    match &refund.business_date {
+        Some(date) => t.with2("refund.done", &("amount", "date"), amount, date),
+        None => t.with(&format!("refund.{}", refund.state), "amount", amount),
+    }
+}
+
+/// A receipt as it is shown.
+struct Receipt {
+    number: Option<String>,
+    not_printed: bool,
+    paid: String,
+    charged: String,
+    refunded: Option<String>,
+    approval: String,
+    rrn: String,
+    business_date: String,
+}
+
+fn receipt(t: Text, view: &OrderView, zone: &str, receipt: &ReceiptView) -> Receipt {
+    let money = |minor: i64| t.money(minor, &view.currency, view.decimals);
+    Receipt {
+        number: receipt.number.clone(),
+        not_printed: receipt.printed == Some(false),
+        paid: t.moment(Instant(receipt.paid_at_us), zone),
+        charged: money(receipt.charged_minor),
+        refunded: (receipt.refunded_minor > 0).then(|| money(receipt.refunded_minor)),
+        approval: receipt.approval_code.clone(),
+        rrn: receipt.retrieval_reference.clone(),
+        business_date: receipt.business_date.clone(),
+    }
 }
 
 /// Whether there is something that a person may still cancel.
@@ -170,6 +213,7 @@ struct OrderPage<'a> {
     state: String,
     state_text: String,
     lines: Vec<Line>,
+    receipts: Vec<Receipt>,
     total: String,
     until: String,
     pickup: String,
@@ -179,7 +223,10 @@ struct OrderPage<'a> {
 
 impl OrderPage<'_> {
     fn is_over(&self) -> bool {
-        matches!(self.view.state.as_str(), "refused" | "cancelled" | "expired" | "closed")
+        matches!(
+            self.view.state.as_str(),
+            "refused" | "cancelled" | "expired" | "refunded" | "closed"
+        )
     }
     fn is_moving(&self) -> bool {
         matches!(self.view.state.as_str(), "pending" | "paying")
@@ -215,7 +262,8 @@ pub async fn show(
         grouped: (first.to_owned(), second.to_owned()),
         state: t.get(&format!("state.{}", view.state)),
         state_text: t.get(&format!("state.{}_text", view.state)),
-        lines: lines(t, &view),
+        lines: lines(t, &view, true),
+        receipts: view.receipts.iter().map(|r| receipt(t, &view, zone, r)).collect(),
         total: t.money(view.amount_minor, &view.currency, view.decimals),
         until: t.moment(Instant(view.held_until_us), zone),
         pickup: pickup.as_ref().map_or_else(|| view.pickup.clone(), |s| s.name.clone()),
@@ -253,7 +301,7 @@ pub async fn ask_cancel(
     let chrome = Chrome::new(&app, &request, title);
     let page = CancelPage {
         c: &chrome,
-        lines: lines(t, &view),
+        lines: lines(t, &view, false),
         reference: view.reference,
         key: session::random_hex::<16>(),
     };

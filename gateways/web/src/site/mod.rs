@@ -2,6 +2,7 @@
 
 mod book;
 mod fields;
+mod give_back;
 mod mine;
 mod page;
 mod search;
@@ -76,6 +77,11 @@ pub fn configure(config: &mut web::ServiceConfig) {
             web::resource("/bookings/{reference}/cancel")
                 .route(web::get().to(mine::ask_cancel))
                 .route(web::post().to(mine::cancel)),
+        )
+        .service(
+            web::resource("/bookings/{reference}/lines/{line}/refund")
+                .route(web::get().to(give_back::ask))
+                .route(web::post().to(give_back::give_back)),
         )
         .route("/language/{code}", web::get().to(language))
         .route("/assets/{name}", web::get().to(crate::assets::file))

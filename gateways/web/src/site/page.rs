@@ -4,12 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use guichet_engine::time::Instant;
 
 use super::session::{FormMark, OPEN_MINUTES, form_mark};
 use crate::language::{self, Language};
 use crate::problem::Problem;
 use crate::server::App;
-use crate::text::Text;
+use crate::text::{Text, clock, day};
 
 /// The kinds of problem that the site has words for (title, text, what to do).
 pub const PROBLEMS: &[&str] = &[
@@ -127,6 +128,30 @@ pub fn render(status: StatusCode, chrome: &Chrome, page: &impl Template) -> Http
         let _ = response.add_cookie(cookie);
     }
     response
+}
+
+/// The time of an arrival; one of another day says so, to the eye and to a screen reader.
+#[derive(Template)]
+#[template(path = "arrival.html")]
+pub struct Arrival {
+    time: String,
+    days: i32,
+    mark: String,
+    spoken: String,
+}
+
+impl Arrival {
+    /// The arrival of a trip that left at `departs`; the zone is that of both.
+    #[must_use]
+    pub fn of(t: Text, departs: Instant, arrives: Instant, zone: &str) -> Self {
+        let days = day(departs, zone).until(day(arrives, zone)).map_or(0, |span| span.get_days());
+        Self {
+            time: clock(arrives, zone),
+            days,
+            mark: t.with("date.plus_days", "n", days),
+            spoken: t.with("date.plus_days_spoken", "n", days),
+        }
+    }
 }
 
 #[derive(Template)]

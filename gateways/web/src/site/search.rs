@@ -9,7 +9,7 @@ use guichet_ports::ticket_information::{Journey, Station};
 use jiff::civil::Date;
 
 use super::fields::Fields;
-use super::page::{Chrome, encoded, render};
+use super::page::{Arrival, Chrome, encoded, render};
 use crate::server::App;
 use crate::text::{Text, clock, day};
 
@@ -135,8 +135,7 @@ struct Row {
     from: String,
     to: String,
     departs: String,
-    arrives: String,
-    plus_days: i32,
+    arrives: Arrival,
     duration: String,
     stops: Vec<(String, String)>,
     classes: Vec<ClassCell>,
@@ -144,8 +143,6 @@ struct Row {
 
 fn row(t: Text, journey: Journey, passengers: usize) -> Row {
     let p = journey.product;
-    let (leaves, comes) = (day(p.departs, &p.zone), day(p.arrives, &p.zone));
-    let plus_days = leaves.until(comes).map_or(0, |span| span.get_days());
     let classes = journey
         .classes
         .iter()
@@ -180,8 +177,7 @@ fn row(t: Text, journey: Journey, passengers: usize) -> Row {
     Row {
         duration: t.duration(p.arrives.since_us(p.departs)),
         departs: clock(p.departs, &p.zone),
-        arrives: clock(p.arrives, &p.zone),
-        plus_days,
+        arrives: Arrival::of(t, p.departs, p.arrives, &p.zone),
         stops: journey.stops.into_iter().map(stop).collect(),
         service: p.service_name,
         from: p.from_name,
@@ -192,25 +188,25 @@ fn row(t: Text, journey: Journey, passengers: usize) -> Row {
 
 /// What is said about the data: notes, and whether one of them is important.
 pub struct Fresh {
-    /// About calendars that were moved.
-    pub shifted: Vec<String>,
+    /// What one should know before choosing: data that are behind, calendars that were moved.
+    pub notices: Vec<String>,
     /// About age and origin.
     pub notes: Vec<String>,
 }
 
 fn fresh(app: &App, t: Text) -> Fresh {
     let now = app.desk.center.now();
-    let mut fresh = Fresh { shifted: Vec::new(), notes: Vec::new() };
+    let mut fresh = Fresh { notices: Vec::new(), notes: Vec::new() };
     for provider in app.desk.info.freshness() {
         let age = t.ago(now.since_us(provider.as_of));
         let names = ("provider", "age");
-        fresh.notes.push(if provider.fresh {
-            t.with2("fresh.in_step", &names, &provider.provider, age)
+        if provider.fresh {
+            fresh.notes.push(t.with2("fresh.in_step", &names, &provider.provider, age));
         } else {
-            t.with2("fresh.behind", &names, &provider.provider, age)
-        });
+            fresh.notices.push(t.with2("fresh.behind", &names, &provider.provider, age));
+        }
         if provider.shifted_weeks > 0 {
-            fresh.shifted.push(t.count("fresh.shifted", provider.shifted_weeks));
+            fresh.notices.push(t.count("fresh.shifted", provider.shifted_weeks));
         }
         if !provider.attribution.is_empty() {
             fresh.notes.push(t.with("fresh.source", "text", &provider.attribution));

@@ -1,6 +1,6 @@
-//! A timetable of one line: trains every hour from Munich to Hamburg, one half allotted, one half live.
+//! A timetable of one line, trains every hour from Munich to Hamburg, one half allotted, one half live; and a night ferry.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use guichet_engine::event::{Authority, Fare, Product, ProviderKind, Run, Seat, ServiceSpec, Unit};
 use guichet_engine::ids::{HoldId, ProviderId, ServiceId, Slot, UnitNo, Version};
@@ -19,6 +19,8 @@ pub const ZONE: &str = "Europe/Berlin";
 const MINUTE: i64 = 60_000_000;
 const FIRST_HOUR: i64 = 5;
 const TRAINS: u64 = 18;
+/// The service after the trains: from Kiel at 20:00 to Oslo at 30:00.
+const FERRY: u64 = TRAINS;
 /// Code, name, minutes after the start.
 const STOPS: [(&str, &str, i64); 6] = [
     ("muc", "München Hbf", 0),
@@ -28,13 +30,20 @@ const STOPS: [(&str, &str, i64); 6] = [
     ("ber", "Berlin Hbf", 252),
     ("ham", "Hamburg Hbf", 361),
 ];
-/// Places nobody travels to: names that need care.
-const OTHERS: [(&str, &str); 3] =
-    [("bjn", "北京南"), ("ber-o", "Berlin Ostbahnhof"), ("x", "<b>Platz & Co</b>")];
+/// The ferry's two places, and places nobody travels to: names that need care.
+const OTHERS: [(&str, &str); 5] = [
+    ("kie", "Kiel"),
+    ("osl", "Oslo"),
+    ("bjn", "北京南"),
+    ("ber-o", "Berlin Ostbahnhof"),
+    ("x", "<b>Platz & Co</b>"),
+];
 
 pub struct Line {
     now: AtomicI64,
     real: bool,
+    /// While set, the provider has not been heard of for an hour.
+    pub behind: AtomicBool,
     /// What the center said of its own places.
     noted: Map<(ServiceId, HoldId), (UnitNo, Run)>,
 }
@@ -43,7 +52,12 @@ impl Line {
     /// Time stands still at a Monday noon, unless `REAL_TIME` is set.
     pub fn new() -> Self {
         let real = std::env::var_os("REAL_TIME").is_some();
-        Self { now: AtomicI64::new(1_795_429_800_000_000), real, noted: Map::default() }
+        Self {
+            now: AtomicI64::new(1_795_429_800_000_000),
+            real,
+            behind: AtomicBool::new(false),
+            noted: Map::default(),
+        }
     }
     pub fn now(&self) -> Instant {
         if self.real {
@@ -84,7 +98,7 @@ fn parts(id: ServiceId) -> Option<(Date, u64)> {
     let (days, n) = (i64::try_from(id.unique / 100).ok()?, id.unique % 100);
     let date =
         Date::constant(2020, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
-    (n < TRAINS && service(date, n) == id).then_some((date, n))
+    (n <= FERRY && service(date, n) == id).then_some((date, n))
 }
 
 fn at(date: Date, minutes: i64) -> Instant {
@@ -104,6 +118,30 @@ fn fare(class: u8, legs: i64) -> Fare {
         fee: Money::new(100, Currency::EUR).expect("small"),
         tariff: Version(1),
         refund_fee_bp: 1000,
+    }
+}
+
+fn ferry(id: ServiceId, date: Date) -> Journey {
+    Journey {
+        product: Product {
+            provider: ProviderId(1),
+            kind: ProviderKind::Ship,
+            service: id,
+            service_key: format!("t{FERRY}/{date}"),
+            service_name: "Nachtfähre".into(),
+            authority: authority(FERRY),
+            run: Run { from: 0, to: 1 },
+            from_place: "kie".into(),
+            from_name: "Kiel".into(),
+            to_place: "osl".into(),
+            to_name: "Oslo".into(),
+            departs: at(date, 20 * 60),
+            arrives: at(date, 30 * 60),
+            zone: ZONE.into(),
+            class: 0,
+        },
+        classes: vec![ClassOffer { class: 2, fare: fare(2, 1), seats_left: 40 }],
+        stops: Vec::new(),
     }
 }
 
@@ -162,10 +200,13 @@ impl TicketInformation for Line {
         if date.year() != self.today().year() {
             return Vec::new();
         }
-        (0..TRAINS).filter_map(|n| self.journey(service(date, n), from, to)).collect()
+        (0..=FERRY).filter_map(|n| self.journey(service(date, n), from, to)).collect()
     }
     fn journey(&self, id: ServiceId, from: &str, to: &str) -> Option<Journey> {
         let (date, n) = parts(id)?;
+        if n == FERRY {
+            return (from == "kie" && to == "osl").then(|| ferry(id, date));
+        }
         let (a, b) = (place(from)?, place(to)?);
         if a >= b {
             return None;
@@ -257,10 +298,11 @@ impl TicketInformation for Line {
         }
     }
     fn freshness(&self) -> Vec<Freshness> {
+        let behind = self.behind.load(Ordering::Relaxed);
         vec![Freshness {
             provider: "Deutsche Bahn".into(),
-            as_of: self.now().plus_us(-4_000_000),
-            fresh: true,
+            as_of: self.now().plus_us(if behind { -3_600_000_000 } else { -4_000_000 }),
+            fresh: !behind,
             shifted_weeks: 153,
             services: TRAINS,
             sequence: 1,

@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use actix_web::web;
 use guichet_engine::command::{
-    Body, Channel, Command, Principal, ProviderOutcome, ProviderStep, Role,
+    BankExchange, BankOutcome, Body, Channel, Command, Principal, PrintOutcome, ProviderOutcome,
+    ProviderStep, Role,
 };
-use guichet_engine::effect::{Intent, ProviderIntent, ProviderOp};
-use guichet_engine::event::Event;
+use guichet_engine::effect::{
+    BankIntent, BankOp, Intent, ProviderIntent, ProviderOp, TerminalIntent, TerminalOp,
+};
+use guichet_engine::event::{Event, Flow, PrintProof};
 use guichet_engine::ids::{
-    AcquirerId, CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference, Slot, TerminalId,
+    AcquirerId, AuthCode, CardTag, CommandId, OperatorId, OrderId, PartitionId, Reference,
+    ResponseCode, SessionId, Slot, TerminalId,
 };
 use guichet_engine::network::Effective;
 use guichet_engine::order::Order;
 use guichet_engine::partition::{Partition, verdict};
 use guichet_engine::terminal::Terminal;
-use guichet_engine::time::Instant;
+use guichet_engine::time::{BusinessDate, Instant};
 use guichet_ports::Later;
 use guichet_ports::center::{Accepted, Center, Refused, Secrets, TerminalView};
 use guichet_web::limiter::Limiter;
@@ -42,6 +46,10 @@ pub struct World {
     /// While set, nothing is taken in.
     pub busy: AtomicBool,
     unanswered: Mutex<Vec<ProviderIntent>>,
+    /// While set, the bank refuses what is to go back.
+    pub stingy: AtomicBool,
+    /// While set, the receipt printer has no paper.
+    pub no_receipts: AtomicBool,
 }
 
 impl World {
@@ -54,6 +62,8 @@ impl World {
             refusing: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             unanswered: Mutex::default(),
+            stingy: AtomicBool::new(false),
+            no_receipts: AtomicBool::new(false),
         })
     }
 
@@ -85,6 +95,66 @@ impl World {
             let command = self.answer(&intent);
             self.run(command).expect("an answer is taken in");
         }
+    }
+
+    /// Somebody pays for an order at a terminal and takes the tickets.
+    #[allow(dead_code, reason = "not every test file collects")]
+    pub fn collect(&self, reference: Reference) {
+        let (order, card) = {
+            let partition = self.lock();
+            let id = partition.order_by_reference(reference).expect("it was booked");
+            (id, partition.order(id).expect("it is here").placed.card)
+        };
+        let (operator, today) = (OperatorId(1), BusinessDate(20_261_123));
+        let acquirer = card.acquirer;
+        let open = Body::OpenBatch { operator, acquirer, closes: today, opens: today };
+        self.run(self.command(Role::System, open)).expect("business begins");
+        let start = Body::StartPayment {
+            order,
+            terminal: TerminalId(1),
+            session: SessionId(7),
+            card,
+            flow: Flow::TwoStep,
+            until: self.now().plus_us(180_000_000),
+        };
+        self.run(self.command(Role::Terminal, start)).expect("it can be paid");
+    }
+
+    fn bank(&self, intent: &BankIntent) -> Command {
+        let exchange = match intent.op {
+            BankOp::Authorize { .. } => BankExchange::Authorize,
+            BankOp::Complete { pin_try, .. } => BankExchange::Complete { pin_try },
+            BankOp::Reverse { step, .. } => BankExchange::Reverse(step),
+            BankOp::Refund { refund, .. } => BankExchange::Refund(refund),
+        };
+        let goes_back = matches!(exchange, BankExchange::Refund(_));
+        let outcome = if goes_back && self.stingy.load(Ordering::Relaxed) {
+            BankOutcome::No { code: ResponseCode(*b"57"), retry_pin: false }
+        } else {
+            BankOutcome::Yes { auth: AuthCode(*b"A00001"), bank_date: None }
+        };
+        let (order, payment) = (intent.order, intent.payment);
+        self.command(Role::Gateway, Body::BankAnswered { order, payment, exchange, outcome })
+    }
+
+    fn terminal_does(&self, intent: &TerminalIntent) -> Vec<Command> {
+        let order = intent.order;
+        let body = match &intent.op {
+            TerminalOp::AskPin { session, payment, pin_try, .. } => {
+                Body::EnterPin { order, payment: *payment, pin_try: *pin_try, session: *session }
+            }
+            TerminalOp::Issue(issue) => {
+                let proof = PrintProof { counter: 1, printer_word: true, media_seen: true };
+                let outcome = PrintOutcome::Printed(proof);
+                Body::ReportPrint { order, line: issue.line, print: issue.print, outcome }
+            }
+            TerminalOp::PrintReceipt { payment, .. } => {
+                let printed = !self.no_receipts.load(Ordering::Relaxed);
+                Body::ReportReceipt { order, payment: *payment, printed }
+            }
+            _shown => return Vec::new(),
+        };
+        vec![self.command(Role::Terminal, body)]
     }
 
     fn answer(&self, intent: &ProviderIntent) -> Command {
@@ -152,7 +222,9 @@ impl World {
                 Vec::new()
             }
             Intent::Provider(intent) => vec![self.answer(&intent)],
-            // Nobody collects here: banks, terminals, gates and timers have nothing to do.
+            Intent::Bank(intent) => vec![self.bank(&intent)],
+            Intent::Terminal(intent) => self.terminal_does(&intent),
+            // Gates and timers have nothing to do here.
             _others => Vec::new(),
         }
     }

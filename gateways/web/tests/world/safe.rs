@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use guichet_engine::command::Principal;
 use guichet_engine::ids::{
     AcquirerId, CardId, CardTag, PersonId, Reference, Slot, TerminalId, TicketNumber,
 };
@@ -80,7 +81,7 @@ impl VaultPort for Safe {
         self.people.lock().expect("no panic").insert(id, person.clone());
         Ok(PersonId(id))
     }
-    fn person(&self, id: PersonId, _: Purpose) -> Result<Person, VaultFault> {
+    fn person(&self, id: PersonId, _: Principal, _: Purpose) -> Result<Person, VaultFault> {
         self.readings.fetch_add(1, Ordering::Relaxed);
         self.known(id)?;
         self.people.lock().expect("no panic").get(&id.0).cloned().ok_or(VaultFault::Unknown)
@@ -96,7 +97,7 @@ impl VaultPort for Safe {
         let pan = self.card(id)?;
         self.identify(&pan).map(|identity| identity.mask).map_err(|_| VaultFault::Damaged)
     }
-    fn pan(&self, id: CardId, _: Purpose) -> Result<Pan, VaultFault> {
+    fn pan(&self, id: CardId, _: Principal, _: Purpose) -> Result<Pan, VaultFault> {
         self.card(id)
     }
     fn factor(&self, reference: Reference, second_factor: &str) -> [u8; 16] {

@@ -1,6 +1,10 @@
 use clap::Parser;
+use guichet_actors::limits::PARKED_AFTER_PANICS;
+use guichet_engine::terminal::Terminal;
 
+use super::status::*;
 use super::*;
+use crate::settle::ExceptionReport;
 
 #[derive(Parser)]
 struct Line {
@@ -49,6 +53,13 @@ fn commands_name_their_people() {
         ("revoke-terminal T0000002 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
         ("revoke-terminal 2 --as 7", Some(Request::RevokeTerminal { terminal: 2, by: 7 })),
         ("revoke-terminal two --as 7", None),
+        ("readings", Some(Request::Readings { from: 0 })),
+        ("readings --from 1000 --json", Some(Request::Readings { from: 1000 })),
+        (
+            "erase ABCDEFGH12 --as 7 --and 8",
+            Some(Request::Erase { order: order(), by: 7, second: 8 }),
+        ),
+        ("erase ABCDEFGH12 --as 7", None),
         (
             "rehearse-panic ABCDEFGH12 --times 3",
             Some(Request::RehearsePanic { order: order(), times: 3 }),
@@ -107,6 +118,18 @@ fn status_shows_what_waits_and_who_is_unwell() {
     let mut dead = sample();
     dead.terminals[0].link = "not connected".into();
     assert!(!dead.text().contains("all well"), "{}", dead.text());
+    assert!(!text.contains("to do:"), "{text}");
+    for (key, link) in [(Some([1; 32]), "not connected"), (None, "not enrolled")] {
+        let mut silent = Terminal::new(TerminalId(4));
+        silent.key = key;
+        silent.place_name = "Beijing South".into();
+        let report = StatusReport { terminals: vec![terminal_of(&silent)], ..sample() };
+        let text = report.text();
+        let told = format!("to do: T0000004 at Beijing South is {link}; ");
+        assert!(text.contains(&told) && text.contains("terminal-out-of-service.md"), "{text}");
+        silent.revoked = true;
+        assert_eq!(terminal_of(&silent).to_do, None, "who is shut out is meant to be away");
+    }
     let mut aside = sample();
     for reason in [PARKED_AFTER_PANICS, 9] {
         let why = why_parked(reason);
