@@ -1,13 +1,13 @@
 //! From the engine's words to the link's: bookings, tickets, receipts, endings. Pure.
 
 use guichet_engine::effect::{IssueTicket, TerminalOp};
-use guichet_engine::event::{Fare, LineEnd, LinePlaced, PaymentEnd, Seat};
+use guichet_engine::event::{Fare, LineEnd, LinePlaced, PaymentEnd, ProviderKind, Seat};
 use guichet_engine::ids::{LineNo, PaymentNo, SessionId, TerminalId, TicketNumber};
 use guichet_engine::limits::PIN_TRIES_MAX;
 use guichet_engine::money::{Currency, Money};
 use guichet_engine::order::{HeldPlace, LinePhase, Order, Payment, PaymentPhase, Refund};
 use guichet_engine::reject::Reject;
-use guichet_link::message::{Amount, Booking, BookingLine, Ending, Receipt, Ticket};
+use guichet_link::message::{Amount, Booking, BookingLine, Ending, Receipt, ServiceKind, Ticket};
 use guichet_ports::keys::TicketClaims;
 
 /// How long after its arrival a ticket still opens a gate: delays.
@@ -110,11 +110,26 @@ fn booking_line(at: usize, placed: &LinePlaced, seat: &Seat, name_masked: String
         departs: product.departs.0,
         arrives: product.arrives.0,
         zone: product.zone.clone(),
+        kind: service_kind(product.kind),
         class: product.class,
         coach: seat.coach.clone(),
         seat: seat.seat.clone(),
         name_masked,
         amount: amount(total(&placed.fare)),
+    }
+}
+
+/// The kind of service as the link says it: terminals have words for the places of travel only.
+fn service_kind(kind: ProviderKind) -> ServiceKind {
+    match kind {
+        ProviderKind::Train => ServiceKind::Train,
+        ProviderKind::Coach => ServiceKind::Coach,
+        ProviderKind::Ship => ServiceKind::Ship,
+        ProviderKind::Plane => ServiceKind::Plane,
+        ProviderKind::Entertainment
+        | ProviderKind::Tourism
+        | ProviderKind::Hotel
+        | ProviderKind::Catering => ServiceKind::Other,
     }
 }
 
@@ -291,7 +306,9 @@ pub(crate) fn standing(order: &Order, terminal: TerminalId, session: SessionId) 
 pub(crate) fn ending_of_payment(why: PaymentEnd) -> Ending {
     match why {
         PaymentEnd::Declined(code) => match &code.0 {
-            b"51" | b"61" | b"65" => Ending::InsufficientFunds,
+            b"51" => Ending::InsufficientFunds,
+            b"61" | b"65" => Ending::LimitExceeded,
+            b"31" | b"57" | b"58" => Ending::CardNotAccepted,
             b"33" | b"54" => Ending::ExpiredCard,
             b"04" | b"07" | b"34" | b"35" | b"36" | b"37" | b"41" | b"43" | b"62" => {
                 Ending::RestrictedCard
@@ -384,10 +401,20 @@ mod tests {
     fn endings_of_declines() {
         for (code, ending) in [
             (b"51", Ending::InsufficientFunds),
+            (b"61", Ending::LimitExceeded),
+            (b"65", Ending::LimitExceeded),
+            (b"31", Ending::CardNotAccepted),
+            (b"57", Ending::CardNotAccepted),
+            (b"58", Ending::CardNotAccepted),
+            (b"33", Ending::ExpiredCard),
             (b"54", Ending::ExpiredCard),
+            (b"04", Ending::RestrictedCard),
             (b"43", Ending::RestrictedCard),
+            (b"62", Ending::RestrictedCard),
+            (b"38", Ending::PinTriesExceeded),
             (b"75", Ending::PinTriesExceeded),
             (b"91", Ending::BankUnavailable),
+            (b"96", Ending::BankUnavailable),
             (b"05", Ending::Declined),
             (b"ZZ", Ending::Declined),
         ] {

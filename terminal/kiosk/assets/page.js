@@ -8,6 +8,8 @@
   let shown = null;
   let last = { key: "", speech: "", screen: "" };
   let ahead = 0;
+  /** The browser's voice, where it has one. */
+  const voice = typeof window.speechSynthesis === "object" && typeof window.SpeechSynthesisUtterance === "function" ? window.speechSynthesis : null;
 
   const $ = (id) => document.getElementById(id);
 
@@ -67,6 +69,22 @@
   const clockTime = (us, zone) => instant(us, zone, { hour: "2-digit", minute: "2-digit", hour12: false });
   const day = (us, zone) => instant(us, zone, { weekday: "short", day: "numeric", month: "short" });
 
+  /** Calendar days from departure to arrival, where the service runs. */
+  function daysBetween(line) {
+    const date = (us) => {
+      const options = { timeZone: line.zone || "UTC", year: "numeric", month: "numeric", day: "numeric" };
+      let parts;
+      try {
+        parts = new Intl.DateTimeFormat("en", options).formatToParts(new Date(us / 1000));
+      } catch {
+        parts = new Intl.DateTimeFormat("en", { ...options, timeZone: "UTC" }).formatToParts(new Date(us / 1000));
+      }
+      const value = (type) => Number(parts.find((part) => part.type === type).value);
+      return Date.UTC(value("year"), value("month") - 1, value("day"));
+    };
+    return Math.round((date(line.arrives) - date(line.departs)) / 86_400_000);
+  }
+
   // ---- parts ----
 
   function button(tap, label, kind = "plain", more = {}) {
@@ -79,7 +97,23 @@
         h("span", { class: "time" }, clockTime(line.departs, line.zone)), h("span", { class: "station" }, line.from)),
       h("div", { class: "way" }, h("span", { class: "service" }, line.service), h("span", { class: "arrow", "aria-hidden": "true" })),
       h("div", { class: "stop end" },
-        h("span", { class: "time" }, clockTime(line.arrives, line.zone)), h("span", { class: "station" }, line.to)));
+        h("span", { class: "time" }, clockTime(line.arrives, line.zone), laterDay(line)), h("span", { class: "station" }, line.to)));
+  }
+
+  /** `+1 d` beside an arrival on another day. */
+  function laterDay(line) {
+    const days = daysBetween(line);
+    if (days === 0) return null;
+    return h("span", { class: "later-day" }, ` ${t(days > 0 ? "days_later" : "days_earlier", { n: Math.abs(days) })}`);
+  }
+
+  /** Coach or deck and seat, in the words of the kind of service; what is empty is left out. */
+  function placeOf(line) {
+    const [coach, seat] = [line.coach.trim(), line.seat.trim()];
+    if (!coach) return seat && t("seat_only", { seat });
+    const keys = { train: ["coach_seat", "coach_only"], ship: ["deck_seat", "deck_only"] }[line.kind];
+    if (!seat) return keys ? t(keys[1], { coach }) : coach;
+    return t(keys ? keys[0] : "part_seat", { coach, seat });
   }
 
   function className(line) {
@@ -96,7 +130,7 @@
       h("div", { class: "ticket-main" }, h("p", { class: "day" }, day(line.departs, line.zone)), journey(line)),
       h("div", { class: "ticket-stub" },
         h("p", { class: "class" }, className(line)),
-        h("p", { class: "seat" }, t("coach_seat", { coach: line.coach, seat: line.seat })),
+        h("p", { class: "seat" }, placeOf(line)),
         h("p", { class: "name" }, line.name_masked),
         h("p", { class: "price" }, money(line.amount))));
   }
@@ -179,7 +213,7 @@
   };
   const CARD = "card-bad", LINE = "offline", PRINTER = "no-print";
   const PROMPT_PICTURES = {
-    problem_expired: CARD, problem_declined: CARD, problem_insufficient_funds: CARD, problem_expired_card: CARD, problem_restricted_card: CARD,
+    problem_expired: CARD, problem_declined: CARD, problem_insufficient_funds: CARD, problem_limit_exceeded: CARD, problem_card_not_accepted: CARD, problem_expired_card: CARD, problem_restricted_card: CARD,
     problem_bad_card: CARD, problem_no_link: LINE, problem_bank_unavailable: LINE, problem_no_answer: LINE, problem_no_booking: "empty",
     problem_hold_lost: "empty", problem_timed_out: "clock", problem_pin_tries_exceeded: "pin-bad", problem_pad: "pin-bad", problem_printer: PRINTER,
     problem_restarted: "restart", done_open: PRINTER, out_of_service_restarted: "restart",
@@ -273,7 +307,7 @@
       { lang: LOCALES[language], "aria-pressed": String(language === shown.language) })));
     const aids = $("aids");
     aids.setAttribute("aria-label", t("accessibility"));
-    aids.replaceChildren(...["contrast", "larger", "slower"].map((aid) =>
+    aids.replaceChildren(...["contrast", "larger", "slower", ...(voice ? ["speech"] : [])].map((aid) =>
       button(aid, t(aid), `aid aid-${aid}`, { "aria-pressed": String(shown[aid]) })));
     const at = STEP_OF[shown.screen] || 0;
     $("steps").replaceChildren(...["card", "booking", "pin", "tickets"].map((step, index) => {
@@ -306,9 +340,20 @@
         const again = [...document.querySelectorAll("[data-tap]")].find((b) => b.dataset.tap === focused);
         if (again) again.focus({ preventScroll: true });
       }
-      last = { key, speech, screen: shown.screen };
+      if (shown.speech && (speech !== last.speech || !last.isSpoken || language !== last.language)) say(speech);
+      if (!shown.speech && last.isSpoken && voice) voice.cancel();
+      last = { key, speech, screen: shown.screen, isSpoken: Boolean(shown.speech), language };
     }
     tick();
+  }
+
+  /** Reads aloud; what is being read of an earlier screen is broken off. */
+  function say(words) {
+    if (!voice || !isLive) return;
+    voice.cancel();
+    const utterance = new SpeechSynthesisUtterance(words);
+    utterance.lang = LOCALES[shown.language];
+    voice.speak(utterance);
   }
 
   /** Clock, countdown of "more time?", and the last seconds of a choice. */

@@ -1,7 +1,7 @@
 //! What the center says, as documents for the printers. Pure.
 
 use guichet_devices::{Bilingual, ReceiptDoc, ReceiptLine, TicketDoc};
-use guichet_link::message::{Amount, Receipt, Ticket};
+use guichet_link::message::{Amount, BookingLine, Receipt, ServiceKind, Ticket};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -34,15 +34,42 @@ fn words(us: i64, zone: &str, pattern: &str) -> String {
     at.to_zoned_datetime(zone).strftime(pattern).to_string()
 }
 
-/// The time of arrival, with the days since departure where it is not the same day.
-fn arrival(departs: i64, arrives: i64, zone: &str) -> String {
-    let date = |us| words(us, zone, "%Y-%m-%d").parse::<jiff::civil::Date>();
-    let days = match (date(departs), date(arrives)) {
+/// Date and time of departure, and the arrival with the days since where it is not the same day.
+fn times(line: &BookingLine) -> Bilingual {
+    let date = |us| words(us, &line.zone, "%Y-%m-%d").parse::<jiff::civil::Date>();
+    let days = match (date(line.departs), date(line.arrives)) {
         (Ok(from), Ok(to)) => to.since(from).map_or(0, |span| span.get_days()),
         (Err(_), _) | (_, Err(_)) => 0,
     };
-    let time = words(arrives, zone, "%H:%M");
-    if days == 0 { time } else { format!("{time} {days:+}d") }
+    let arrives = words(line.arrives, &line.zone, "%H:%M");
+    let (main, other) = match days {
+        0 => (arrives.clone(), arrives),
+        1 => (format!("次日{arrives}"), format!("{arrives} +1")),
+        days => (format!("{days:+}日{arrives}"), format!("{arrives} {days:+}")),
+    };
+    Bilingual::new(
+        format!("{} {main}到", words(line.departs, &line.zone, "%Y年%m月%d日 %H:%M开")),
+        format!("{}, arrives {other}", words(line.departs, &line.zone, "%-d %b %Y, departs %H:%M")),
+    )
+}
+
+/// Coach or deck and seat, in the words of the kind of service; what is empty is left out.
+fn place(line: &BookingLine) -> Bilingual {
+    let (part, seat) = (line.coach.trim(), line.seat.trim());
+    let (part_zh, part_en) = match line.kind {
+        _ if part.is_empty() => (String::new(), String::new()),
+        ServiceKind::Train => (format!("{part}车"), format!("Coach {part}")),
+        ServiceKind::Ship => (format!("{part}层甲板"), format!("Deck {part}")),
+        ServiceKind::Coach | ServiceKind::Plane | ServiceKind::Other => {
+            (format!("{part} "), part.to_owned())
+        }
+    };
+    let (seat_zh, seat_en) = match (part.is_empty(), seat.is_empty()) {
+        (_, true) => (String::new(), String::new()),
+        (true, false) => (format!("{seat}号"), format!("Seat {seat}")),
+        (false, false) => (format!("{seat}号"), format!(", seat {seat}")),
+    };
+    Bilingual::new(format!("{part_zh}{seat_zh}").trim_end(), format!("{part_en}{seat_en}"))
 }
 
 fn class(number: u8) -> Bilingual {
@@ -67,24 +94,18 @@ pub fn ticket_doc(ticket: &Ticket, terminal: u32) -> Result<TicketDoc, PaperErro
         from: Bilingual::plain(&line.from),
         to: Bilingual::plain(&line.to),
         service: line.service.clone(),
-        departure: Bilingual::new(
-            words(line.departs, &line.zone, "%Y年%m月%d日 %H:%M开"),
-            format!(
-                "{}, arrives {}",
-                words(line.departs, &line.zone, "%-d %b %Y, departs %H:%M"),
-                arrival(line.departs, line.arrives, &line.zone)
-            ),
-        ),
-        place: Bilingual::new(
-            format!("{}车{}号", line.coach, line.seat),
-            format!("Coach {}, seat {}", line.coach, line.seat),
-        ),
+        departure: times(line),
+        place: place(line),
         price: money(&line.amount),
         class: class(line.class),
         passenger: format!("{}  {}", ticket.document_masked.expose(), ticket.name.expose()),
         notes: vec![
-            Bilingual::new("限乘当日当次车", "Valid for this train on this day only"),
-            Bilingual::new("请凭有效证件乘车", "Please carry the document you booked with"),
+            // The same words on a train's ticket as on a ferry's.
+            Bilingual::new("仅限当日本班次有效", "Valid for this service on this day only"),
+            Bilingual::new(
+                "请携带订票时使用的有效证件",
+                "Please carry the document you booked with",
+            ),
         ],
         serial: format!("{}  T{terminal:07}  {n}/{of}", ticket.reference),
         code: hex::decode(ticket.code.expose()).map_err(|_| PaperError::Code)?,
@@ -113,9 +134,9 @@ pub fn receipt_doc(receipt: &Receipt) -> ReceiptDoc {
     ];
     lines.extend(receipt.lines.iter().map(|(text, amount)| pair(text, &money(amount))));
     lines.push(ReceiptLine::Rule);
-    lines.push(ReceiptLine::Total("实收 Charged".into(), money(&receipt.charged)));
+    lines.push(ReceiptLine::Total("实收 Paid".into(), money(&receipt.charged)));
     if let Some(refunded) = &receipt.refunded {
-        lines.push(ReceiptLine::Total("退回 Goes back".into(), money(refunded)));
+        lines.push(ReceiptLine::Total("退回 Refund".into(), money(refunded)));
         lines.push(ReceiptLine::Small(
             "未出票金额将退回原卡 / For tickets not issued, to the same card".into(),
         ));
@@ -128,7 +149,6 @@ pub fn receipt_doc(receipt: &Receipt) -> ReceiptDoc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use guichet_link::message::BookingLine;
 
     fn amount(minor: i64, currency: &str, decimals: u8) -> Amount {
         Amount { minor, currency: currency.into(), decimals }
@@ -146,6 +166,7 @@ mod tests {
                 departs: 1_795_564_800_000_000,
                 arrives: 1_795_580_000_000_000,
                 zone: zone.into(),
+                kind: ServiceKind::Train,
                 class: 2,
                 coach: "05".into(),
                 seat: "12A".into(),
@@ -181,15 +202,19 @@ mod tests {
         let table = [
             (
                 "Asia/Shanghai",
-                "2026年11月25日 08:00开",
+                "2026年11月25日 08:00开 12:13到",
                 "25 Nov 2026, departs 08:00, arrives 12:13",
             ),
             (
                 "Europe/Berlin",
-                "2026年11月25日 01:00开",
+                "2026年11月25日 01:00开 05:13到",
                 "25 Nov 2026, departs 01:00, arrives 05:13",
             ),
-            ("Nowhere/Else", "2026年11月25日 00:00开", "25 Nov 2026, departs 00:00, arrives 04:13"),
+            (
+                "Nowhere/Else",
+                "2026年11月25日 00:00开 04:13到",
+                "25 Nov 2026, departs 00:00, arrives 04:13",
+            ),
         ];
         for (zone, main, other) in table {
             let doc = ticket_doc(&ticket(zone), 3).unwrap();
@@ -200,6 +225,50 @@ mod tests {
         assert_eq!(doc.serial, "ABCDE12345  T0000003  2/3");
         let broken = Ticket { code: "xyz".into(), ..ticket("Asia/Shanghai") };
         assert_eq!(ticket_doc(&broken, 3), Err(PaperError::Code));
+    }
+
+    #[test]
+    fn an_arrival_on_another_day_says_so() {
+        // Half past nine in the evening in Shanghai.
+        let departs = 1_795_564_800_000_000 + 48_600_000_000;
+        for (hours, main, other) in [
+            (2, "23:30到", "arrives 23:30"),
+            (8, "次日05:30到", "arrives 05:30 +1"),
+            (36, "+2日09:30到", "arrives 09:30 +2"),
+        ] {
+            let mut ticket = ticket("Asia/Shanghai");
+            (ticket.line.departs, ticket.line.arrives) = (departs, departs + hours * 3_600_000_000);
+            let doc = ticket_doc(&ticket, 3).unwrap();
+            assert!(doc.departure.main.ends_with(main), "{}", doc.departure.main);
+            assert!(doc.departure.other.as_ref().unwrap().ends_with(other), "{:?}", doc.departure);
+        }
+    }
+
+    #[test]
+    fn a_place_is_told_in_the_words_of_its_service_and_without_empty_parts() {
+        for (kind, coach, seat, main, other) in [
+            (ServiceKind::Train, "05", "12A", "05车12A号", "Coach 05, seat 12A"),
+            (ServiceKind::Train, "", "12A", "12A号", "Seat 12A"),
+            (ServiceKind::Coach, "", "01A", "01A号", "Seat 01A"),
+            (ServiceKind::Coach, " ", "01A", "01A号", "Seat 01A"),
+            (ServiceKind::Ship, "5", "07B", "5层甲板07B号", "Deck 5, seat 07B"),
+            (ServiceKind::Ship, "5", "", "5层甲板", "Deck 5"),
+            (ServiceKind::Other, "Balcony", "3", "Balcony 3号", "Balcony, seat 3"),
+            (ServiceKind::Other, "", "", "", ""),
+        ] {
+            let mut ticket = ticket("Asia/Shanghai");
+            ticket.line.kind = kind;
+            (ticket.line.coach, ticket.line.seat) = (coach.into(), seat.into());
+            let doc = ticket_doc(&ticket, 3).unwrap();
+            assert_eq!(doc.place, Bilingual::new(main, other));
+            let words: String = doc
+                .notes
+                .iter()
+                .flat_map(|note| [Some(note.main.clone()), note.other.clone()])
+                .flatten()
+                .collect();
+            assert!(!words.contains("train") && !words.contains('车'), "{words}");
+        }
     }
 
     #[test]

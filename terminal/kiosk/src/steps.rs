@@ -77,6 +77,10 @@ steps! {
     MarkSet = "mark_set",
     /// The end of the session was journaled.
     SessionEnded = "session_ended",
+    /// Any write of the journal is made and not durable yet: also those without a step of their own.
+    WriteBegun = "write_begun",
+    /// Any write of the journal is durable, and nothing follows from it yet.
+    WriteDone = "write_done",
 }
 
 /// Names of all steps, in the order of a purchase.

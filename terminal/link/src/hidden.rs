@@ -62,7 +62,7 @@ mod tests {
     fn ticket() -> serde_json::Value {
         let amount = json!({ "minor": 1, "currency": "CNY", "decimals": 2 });
         let line = json!({
-            "line": 0, "service": "G101", "from": "a", "to": "b", "departs": 1, "arrives": 2, "zone": "UTC",
+            "line": 0, "service": "G101", "from": "a", "to": "b", "departs": 1, "arrives": 2, "zone": "UTC", "kind": "train",
             "class": 2, "coach": "1", "seat": "2A", "name_masked": "欧**文", "amount": amount,
         });
         json!({

@@ -39,6 +39,24 @@ pub struct Booking {
     pub until: i64,
 }
 
+/// What a line rides: the words for its place differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceKind {
+    /// Coaches with seats.
+    #[default]
+    Train,
+    /// Seats of one vehicle.
+    Coach,
+    /// Decks with seats.
+    Ship,
+    /// Seats of one cabin.
+    Plane,
+    /// Anything else, and what a later center names.
+    #[serde(other)]
+    Other,
+}
+
 /// One line of a booking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingLine {
@@ -56,11 +74,14 @@ pub struct BookingLine {
     pub arrives: i64,
     /// IANA zone of both.
     pub zone: String,
+    /// What it rides; a center that does not say sells trains.
+    #[serde(default)]
+    pub kind: ServiceKind,
     /// Class.
     pub class: u8,
-    /// Coach.
+    /// Coach or deck; may be empty.
     pub coach: String,
-    /// Seat.
+    /// Seat; may be empty.
     pub seat: String,
     /// The passenger's name, every character but the first and last masked.
     pub name_masked: String,
@@ -154,6 +175,13 @@ pub enum Ending {
     NoBooking,
     /// The card could not be read by the center.
     BadCard,
+    /// The amount or the number of payments is beyond what the card may do.
+    LimitExceeded,
+    /// Cards of this kind or issuer are not taken here.
+    CardNotAccepted,
+    /// What a later center says and this terminal does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// What a printer reports.
@@ -297,5 +325,43 @@ impl CenterToTerminal {
             | Self::LineRefunded { .. }
             | Self::Done { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_later_center_are_understood_as_something_else() {
+        for (text, ending) in [
+            ("\"declined\"", Ending::Declined),
+            ("\"limit_exceeded\"", Ending::LimitExceeded),
+            ("\"card_not_accepted\"", Ending::CardNotAccepted),
+            ("\"bad_card\"", Ending::BadCard),
+            ("\"eaten_by_the_machine\"", Ending::Other),
+        ] {
+            assert_eq!(serde_json::from_str::<Ending>(text).unwrap(), ending, "{text}");
+        }
+        let ended =
+            r#"{"kind":"ended","session":1,"order":"o","payment":0,"ending":"of_tomorrow"}"#;
+        assert!(matches!(
+            serde_json::from_str(ended).unwrap(),
+            CenterToTerminal::Ended { ending: Ending::Other, .. }
+        ));
+        for (text, kind) in [
+            ("\"coach\"", ServiceKind::Coach),
+            ("\"ship\"", ServiceKind::Ship),
+            ("\"balloon\"", ServiceKind::Other),
+        ] {
+            assert_eq!(serde_json::from_str::<ServiceKind>(text).unwrap(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_an_earlier_center_is_a_train_s() {
+        let line = r#"{"line":0,"service":"G1","from":"a","to":"b","departs":1,"arrives":2,"zone":"UTC",
+            "class":2,"coach":"","seat":"","name_masked":"","amount":{"minor":1,"currency":"EUR","decimals":2}}"#;
+        assert_eq!(serde_json::from_str::<BookingLine>(line).unwrap().kind, ServiceKind::Train);
     }
 }

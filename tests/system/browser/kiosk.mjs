@@ -314,6 +314,34 @@ async function contrast(page) {
   }
 }
 
+/** Runs in the page: what the browser's voice is given is kept instead of being heard. */
+function remember_speech() {
+  window.everSpoken = [];
+  SpeechSynthesis.prototype.speak = (utterance) => { window.everSpoken.push({ lang: utterance.lang, text: utterance.text }); };
+}
+
+/** Read aloud on demand, in the language of the screen, and no more once it is switched off. */
+async function speech(page) {
+  const spoken = () => page.evaluate(() => window.everSpoken);
+  const pressed = (wanted) => until(`speech ${wanted}`, async () => (await page.getAttribute(button("speech"), "aria-pressed")) === wanted);
+  check("nothing is read aloud unasked", (await spoken()).length === 0);
+  await page.click(button("speech"));
+  await pressed("true");
+  const last = async () => (await spoken()).at(-1) ?? {};
+  const here = await prompt(page);
+  check("the prompt is read aloud", (await last()).text?.includes(here.title) && (await last()).lang === here.lang, JSON.stringify(await last()));
+  const other = here.lang === LOCALES.zh ? "en" : "zh";
+  await page.click(button(`language:${other}`));
+  await until_language(page, other);
+  const there = await prompt(page);
+  check("another language is read aloud in its own voice", (await last()).text?.includes(there.title) && (await last()).lang === LOCALES[other], JSON.stringify(await last()));
+  await page.click(button("speech"));
+  await pressed("false");
+  const before = (await spoken()).length;
+  await languages(page);
+  check("nothing is read aloud after it is switched off", (await spoken()).length === before);
+}
+
 /** One state of each kind that was shown, with the name it is kept under. */
 function kinds(states) {
   const seen = new Map();
@@ -377,6 +405,11 @@ async function previews(browser) {
         return main.scrollHeight - main.clientHeight;
       });
       check(`${where}: nothing is cut off`, hidden <= 1, `${hidden} px below the edge`);
+      if (name === "choosing") {
+        const later = await page.evaluate(() => [...document.querySelectorAll(".later-day")].map((e) => e.textContent.trim()));
+        const night = language === "zh" ? "+1 天" : "+1 d";
+        check(`${where}: the two that arrive on the next day say so, and no other`, later.join() === `${night},${night}`, later.join());
+      }
       if (shots && !setting && viewport === VIEWPORT) await page.screenshot({ path: join(shots, `kiosk-${name}-${language}.png`) });
     }
   }
@@ -388,12 +421,14 @@ async function walk(browser) {
   const page = await context.newPage();
   watch(page);
   await page.addInitScript(remember_texts);
+  await page.addInitScript(remember_speech);
   const heard = listen();
   try {
     await page.goto(`${screen}/`);
     await page.waitForSelector("body.ready");
     await until_shows(page, "idle");
     await languages(page);
+    await speech(page);
     const full = await collect(page, heard.states);
     await secrets(page, heard.states, full);
     await by_keyboard(page);

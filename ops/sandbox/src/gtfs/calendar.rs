@@ -33,8 +33,8 @@ struct ServiceDays {
 /// By how many whole weeks a calendar is moved, and what that gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shift {
-    /// Weeks added to each day of the feed.
-    pub weeks: u32,
+    /// Weeks added to each day of the feed; fewer than none for a calendar that has not begun.
+    pub weeks: i32,
     /// The feed's first day of service.
     pub feed_first: i32,
     /// The feed's last day of service.
@@ -44,11 +44,11 @@ pub struct Shift {
 impl Shift {
     /// The day of the feed that is run on a real day.
     pub fn feed_day(&self, day: i32) -> i32 {
-        day.saturating_sub(i32::try_from(self.weeks).unwrap_or(i32::MAX).saturating_mul(7))
+        day.saturating_sub(self.weeks.saturating_mul(7))
     }
     /// The real day on which a day of the feed is run.
     pub fn real_day(&self, feed_day: i32) -> i32 {
-        feed_day.saturating_add(i32::try_from(self.weeks).unwrap_or(i32::MAX).saturating_mul(7))
+        feed_day.saturating_add(self.weeks.saturating_mul(7))
     }
 }
 
@@ -106,16 +106,19 @@ impl Calendar {
 
     /// Finds the shift for a window of days that begins today.
     ///
-    /// A calendar that has not ended stays. One that has ended is moved by whole weeks, so that
-    /// today lies in it and the most trips run in the window; `trips[service]` counts them.
+    /// A calendar by which something runs in the window after today stays. Another one (it has ended, ends tonight
+    /// or has not begun) is moved by whole weeks, so that the most trips run in the window; `trips[service]` counts
+    /// them. Today alone does not count: its last train may have left.
     pub fn shift(&self, trips: &[u32], today: i32, window_days: u16) -> Option<Shift> {
         let (first, last) = self.exact_span(trips)?;
         let mut shift = Shift { weeks: 0, feed_first: first, feed_last: last };
-        if last >= today {
+        let days = i32::from(window_days);
+        let mut ahead = today.saturating_add(1)..=today.saturating_add(days).min(last);
+        if ahead.any(|day| self.trips_on(trips, day) > 0) {
             return Some(shift);
         }
-        // The day of the feed that today becomes: same weekday, the latest one to begin with.
-        let latest = last - (last - today).rem_euclid(7);
+        // The day of the feed that today becomes: same weekday, the latest one before the last to begin with.
+        let latest = last - 1 - (last - 1 - today).rem_euclid(7);
         let mut running = HashMap::new();
         let mut count_of =
             |day: i32| -> u64 { *running.entry(day).or_insert_with(|| self.trips_on(trips, day)) };
@@ -123,7 +126,7 @@ impl Calendar {
         let mut start = latest;
         let mut tried = 0;
         while start >= first && tried < SHIFTS_TRIED_MAX {
-            let window = start..=start.saturating_add(i32::from(window_days)).min(last);
+            let window = start..=start.saturating_add(days).min(last);
             let trips: u64 = window.map(&mut count_of).sum();
             if trips > best.0 {
                 best = (trips, start);
@@ -132,8 +135,7 @@ impl Calendar {
             tried += 1;
         }
         let start = best.1;
-        let weeks = today.saturating_sub(start).div_euclid(7);
-        shift.weeks = u32::try_from(weeks).unwrap_or(0);
+        shift.weeks = today.saturating_sub(start).div_euclid(7);
         Some(shift)
     }
 
@@ -295,8 +297,10 @@ mod tests {
 
         let current = month.shift(&[10], day("20231215"), 30).expect("runs");
         assert_eq!(current.weeks, 0, "not ended: not moved");
+        let on_the_day_before_its_last = month.shift(&[10], day("20240101"), 30).expect("runs");
+        assert_eq!(on_the_day_before_its_last.weeks, 0);
         let on_the_last_day = month.shift(&[10], day("20240102"), 30).expect("runs");
-        assert_eq!(on_the_last_day.weeks, 0);
+        assert!(on_the_last_day.weeks > 0, "tonight it is over");
         let a_day_later = month.shift(&[10], day("20240103"), 30).expect("runs");
         assert!(a_day_later.weeks > 0);
         assert_eq!(month.shift(&[0], today, 30), None, "no trips, no shift");
@@ -310,5 +314,37 @@ mod tests {
         let shift = once.shift(&[1], today, 30).expect("runs");
         let run = shift.real_day(shift.feed_first);
         assert!((0..7).contains(&(run - today)), "runs within a week of today, not in the past");
+    }
+
+    #[test]
+    fn a_calendar_moves_when_nothing_runs_in_the_window_only() {
+        let daily = |first: &str, last: &str| {
+            calendar(ServiceDays {
+                weekdays: 0b111_1111,
+                period: Some((day(first), day(last))),
+                ..ServiceDays::default()
+            })
+        };
+        // The feed; today; days on sale; whether it is moved back, left alone or moved on.
+        for (first, last, today, window, moved) in [
+            ("20261201", "20261231", "20261130", 30, 0),
+            ("20261220", "20270220", "20261130", 30, 0),
+            ("20270101", "20270331", "20261130", 30, -1),
+            ("20261204", "20261231", "20261130", 3, -1),
+            ("20261203", "20261231", "20261130", 3, 0),
+            ("20261001", "20261201", "20261130", 30, 0),
+            ("20261001", "20261130", "20261130", 30, 1),
+            ("20261130", "20261130", "20261130", 30, 1),
+            ("20261001", "20261129", "20261130", 30, 1),
+            ("20401001", "20401003", "20261130", 30, -1),
+        ] {
+            let today = day(today);
+            let feed = daily(first, last);
+            let shift = feed.shift(&[1], today, window).expect("runs");
+            assert_eq!(shift.weeks.signum(), moved, "{first} to {last}: {shift:?}");
+            let mut ahead = today + 1..=today + i32::from(window).max(7);
+            assert!(ahead.any(|day| feed.runs_on(0, shift.feed_day(day))), "{first} to {last}");
+            assert_eq!(weekday_of(shift.feed_day(today)), weekday_of(today));
+        }
     }
 }

@@ -16,7 +16,7 @@ const NAME: &str = "bookings.ndjson";
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Weeks(u32),
+    Weeks(i32),
     Booking(Box<Booking>),
     Tombstone(String),
 }
@@ -27,7 +27,7 @@ pub struct Kept {
     /// Its bookings and tombstones, oldest first.
     pub records: Vec<Record>,
     /// By how many weeks it had moved the calendar.
-    pub weeks: Option<u32>,
+    pub weeks: Option<i32>,
 }
 
 /// The open file.
@@ -75,7 +75,7 @@ impl BookFile {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn keep_weeks(&mut self, weeks: u32) -> io::Result<()> {
+    pub fn keep_weeks(&mut self, weeks: i32) -> io::Result<()> {
         write(&mut self.file, &Line::Weeks(weeks))
     }
 

@@ -9,6 +9,7 @@ use super::tariff::{Ride, Tariff, decimals_of};
 use crate::gtfs::fares::{FareIndex, Fares, Way};
 use crate::gtfs::geo::distance_m;
 use crate::gtfs::model::{Route, StopTime};
+use crate::gtfs::time::date_of;
 use crate::gtfs::time::{base_of, number_of, parse_date};
 use crate::gtfs::{Calendar, Feed, Shift};
 
@@ -173,7 +174,7 @@ pub struct Terms {
     /// Days on sale.
     pub horizon_days: u16,
     /// A shift that was chosen earlier, kept while it still covers today.
-    pub earlier_weeks: Option<u32>,
+    pub earlier_weeks: Option<i32>,
 }
 
 impl Catalogue {
@@ -205,6 +206,7 @@ impl Catalogue {
             calendar: Calendar::default(),
             live_percent: terms.live_percent.min(100),
         };
+        catalogue.warnings.extend(moved(&shift));
         catalogue.warnings.extend(other_currencies(&feed.fares, &catalogue.currency));
         let fares = fares_used.then(|| FareIndex::new(&feed.fares));
         Builder::new(fares).add_trips(&mut catalogue, &feed, &terms)?;
@@ -344,6 +346,20 @@ fn other_currencies(fares: &Fares, on_sale: &str) -> Option<String> {
     Some(format!("{count} fares are not used: all is sold in {on_sale}, not in {example}"))
 }
 
+/// What a moved calendar is told with.
+fn moved(shift: &Shift) -> Option<String> {
+    let way = match shift.weeks {
+        0 => return None,
+        1.. => "later",
+        _ => "earlier",
+    };
+    let (first, last) = (date_of(shift.feed_first), date_of(shift.feed_last));
+    let weeks = shift.weeks.unsigned_abs();
+    Some(format!(
+        "by the calendar ({first} to {last}) nothing runs in the days on sale: it is moved {weeks} weeks {way}"
+    ))
+}
+
 fn choose_shift(feed: &Feed, terms: &Terms) -> Result<Shift, CatalogueError> {
     let mut trips = vec![0u32; feed.calendar.len()];
     for trip in feed.trips.iter().filter(|t| t.unsellable.is_none()) {
@@ -359,7 +375,7 @@ fn choose_shift(feed: &Feed, terms: &Terms) -> Result<Shift, CatalogueError> {
         let earlier = Shift { weeks, ..shift };
         let (first, last) = (earlier.real_day(shift.feed_first), earlier.real_day(shift.feed_last));
         // What was sold under the earlier shift stays what it was, while a week of it is left.
-        if shift.weeks > 0 && first <= terms.today && terms.today.saturating_add(7) <= last {
+        if shift.weeks != 0 && first <= terms.today && terms.today.saturating_add(7) <= last {
             return Ok(earlier);
         }
     }

@@ -37,7 +37,7 @@ pub fn head(catalogue: &Catalogue, head: &Head<'_>) -> String {
         "attribution": catalogue.attribution,
         "zone": catalogue.zone_name,
         "currency": catalogue.currency,
-        "shiftedWeeks": catalogue.shift.weeks,
+        "shiftedWeeks": catalogue.shift.weeks.unsigned_abs(),
         "feedValidFrom": date_of(catalogue.shift.feed_first).to_string(),
         "feedValidTo": date_of(catalogue.shift.feed_last).to_string(),
         "validFrom": date_of(head.first_day).to_string(),

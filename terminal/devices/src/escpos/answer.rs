@@ -136,9 +136,9 @@ mod tests {
         bytes.iter().filter_map(|byte| parser.push(*byte)).collect()
     }
 
-    #[test]
-    fn byte_vectors() {
-        let table: Vec<(&[u8], Vec<Answer>)> = vec![
+    /// Bytes and what they say.
+    fn table() -> Vec<(&'static [u8], Vec<Answer>)> {
+        vec![
             (&[0x12], vec![Answer::Status(0x12)]),
             (&[0x12, 0x16, 0x1E], vec![0x12, 0x16, 0x1E].into_iter().map(Answer::Status).collect()),
             (&[0x14, 0, 0, 0], vec![Answer::Auto([0x14, 0, 0, 0])]),
@@ -152,10 +152,74 @@ mod tests {
             (b"7\"A0\x01_x\0", vec![Answer::Block("x".into())]),
             (b"7x7\"ABCD\0", vec![Answer::Process(*b"ABCD")]),
             (&[0x14, 0x90, 0x12], vec![Answer::Status(0x12)]),
-        ];
-        for (bytes, right) in table {
+        ]
+    }
+
+    #[test]
+    fn byte_vectors() {
+        for (bytes, right) in table() {
             assert_eq!(parse(bytes), right, "{bytes:02X?}");
         }
+    }
+
+    /// Every answer that is more than one byte: none of its parts may pass for the whole.
+    fn long() -> impl Iterator<Item = (&'static [u8], Answer)> {
+        table().into_iter().filter_map(|(bytes, said)| match <[Answer; 1]>::try_from(said) {
+            Ok([Answer::Status(_)]) | Err(_) => None,
+            Ok([answer]) => Some((bytes, answer)),
+        })
+    }
+
+    #[test]
+    fn no_truncation_says_what_the_whole_says_and_what_follows_is_read() {
+        let mut cuts = 0;
+        for (bytes, whole) in long() {
+            for end in 0..bytes.len() {
+                let said = parse(&bytes[..end]);
+                assert!(!said.contains(&whole), "{:02X?}: {said:?}", &bytes[..end]);
+                // The printer fell silent, the driver forgot the rest and asks again.
+                let mut parser = AnswerParser::default();
+                bytes[..end].iter().for_each(|byte| drop(parser.push(*byte)));
+                parser.reset();
+                let again: Vec<_> = bytes.iter().filter_map(|byte| parser.push(*byte)).collect();
+                assert_eq!(again, parse(bytes), "{end} of {bytes:02X?}");
+                // Without that, at most one more answer is lost: the one that completes the cut one.
+                let thrice = [&bytes[..end], bytes, bytes].concat();
+                assert_eq!(parse(&thrice).last(), Some(&whole), "{end} of {bytes:02X?}");
+                cuts += 1;
+            }
+        }
+        assert!(cuts > 40, "{cuts} truncations");
+    }
+
+    #[test]
+    fn no_flipped_bit_is_fatal_and_the_frame_s_own_bytes_are_all_checked() {
+        let mut flips = 0;
+        for (bytes, whole) in long() {
+            for (at, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                let mut wrong = bytes.to_vec();
+                wrong[at] ^= 1 << bit;
+                let said = parse(&wrong);
+                // Within a block the bytes have no check of their own; what leaves the frame is noticed.
+                let is_text = (0x20..=0x7E).contains(&bytes[at]);
+                let says_other = said.iter().all(|answer| *answer != whole);
+                assert!(says_other || is_noise(bytes, at), "{wrong:02X?}: {said:?}");
+                if is_text && !(0x20..=0x7E).contains(&wrong[at]) && wrong[at] != 0 {
+                    let is_block = |answer: &Answer| matches!(answer, Answer::Block(text) if text.len() + 2 == bytes.len());
+                    assert!(!said.iter().any(is_block), "{wrong:02X?}: {said:?}");
+                }
+                let after = [&wrong[..], bytes, bytes].concat();
+                assert_eq!(parse(&after).last(), Some(&whole), "{wrong:02X?}");
+                flips += 1;
+            }
+        }
+        assert!(flips > 400, "{flips} flips");
+    }
+
+    /// Whether a byte of a vector lies before the answer that the vector ends with.
+    fn is_noise(bytes: &[u8], at: usize) -> bool {
+        let whole = parse(bytes);
+        parse(&bytes[at + 1..]) == whole
     }
 
     #[test]

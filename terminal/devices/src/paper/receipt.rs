@@ -27,7 +27,7 @@ pub enum ReceiptLine {
     Small(String),
     /// A label at the left and its value at the right.
     Pair(String, String),
-    /// The same, tall and bold, for the sum.
+    /// The same, large and bold, for the sum.
     Total(String, String),
     /// A rule across.
     Rule,
@@ -72,9 +72,9 @@ fn put(job: Job, line: &ReceiptLine) -> Job {
         ReceiptLine::Small(words) => {
             job.small(true).text(&text::fit(words, SMALL_COLUMNS)).line_feed().small(false)
         }
-        ReceiptLine::Pair(label, value) => put_pair(job, label, value),
+        ReceiptLine::Pair(label, value) => put_pair(job, label, value, COLUMNS),
         ReceiptLine::Total(label, value) => {
-            let job = put_pair(job.bold(true).size(1, 2), label, value);
+            let job = put_pair(job.bold(true).size(2, 2), label, value, COLUMNS / 2);
             job.size(1, 1).bold(false)
         }
         ReceiptLine::Rule => job.text(&"-".repeat(COLUMNS)).line_feed(),
@@ -83,15 +83,15 @@ fn put(job: Job, line: &ReceiptLine) -> Job {
 }
 
 /// Sets label and value on one line, or the value alone on a second where they do not fit.
-fn put_pair(job: Job, label: &str, value: &str) -> Job {
-    let value = text::fit(value, COLUMNS);
+fn put_pair(job: Job, label: &str, value: &str, limit: usize) -> Job {
+    let value = text::fit(value, limit);
     let used = text::columns(label) + text::columns(&value);
-    if used < COLUMNS {
-        return job.text(&format!("{label}{}{value}", " ".repeat(COLUMNS - used))).line_feed();
+    if used < limit {
+        return job.text(&format!("{label}{}{value}", " ".repeat(limit - used))).line_feed();
     }
-    let lines = text::wrap(label, COLUMNS);
+    let lines = text::wrap(label, limit);
     let job = lines.iter().fold(job, |job, line| job.text(line).line_feed());
-    let pad = " ".repeat(COLUMNS - text::columns(&value));
+    let pad = " ".repeat(limit - text::columns(&value));
     job.text(&format!("{pad}{value}")).line_feed()
 }
 
@@ -124,7 +124,16 @@ mod tests {
             ),
             (
                 ReceiptLine::Total("Sum".into(), "5".into()),
-                format!("\x1BE\x01\x1D!\x01Sum{}5\n\x1D!\x00\x1BE\x00", spaces(44)).into_bytes(),
+                format!("\x1BE\x01\x1D!\x11Sum{}5\n\x1D!\x00\x1BE\x00", spaces(20)).into_bytes(),
+            ),
+            (
+                ReceiptLine::Total("x".repeat(14), "1234567.89".into()),
+                format!(
+                    "\x1BE\x01\x1D!\x11{}\n{}1234567.89\n\x1D!\x00\x1BE\x00",
+                    "x".repeat(14),
+                    spaces(14)
+                )
+                .into_bytes(),
             ),
         ];
         for (line, right) in table {

@@ -20,7 +20,7 @@ const LEFT: u16 = 16;
 /// Right edge of all.
 const RIGHT: u16 = 628;
 /// Left edge of the place column.
-const PLACE_LEFT: u16 = 372;
+const PLACE_LEFT: u16 = 436;
 /// Width of the box of a station's name.
 const STATION_WIDTH: u16 = 236;
 /// Width of the text beside the code.
@@ -90,13 +90,16 @@ impl TicketDoc {
 
     fn journey(&self, job: Job) -> Job {
         let to_left = RIGHT - STATION_WIDTH;
-        let job = station(job, LEFT, &self.from);
-        let job = station(job, to_left, &self.to);
+        // Both stations in one face: the traveller reads them as a pair.
+        let setting = Setting::of(&self.from.main).max(Setting::of(&self.to.main));
+        let job = station(job, LEFT, &self.from, setting);
+        let job = station(job, to_left, &self.to, setting);
         let middle = LEFT + STATION_WIDTH;
         let gap = to_left - middle;
-        let face = if Face::LARGE.width(&self.service) <= gap { Face::LARGE } else { Face::TALL };
-        let job = face.centre(job, middle, 82, gap, &self.service);
-        job.at(middle + (gap - ARROW_WIDTH) / 2, 102).raster(&arrow())
+        let fits = |face: &Face| face.width(&self.service) <= gap;
+        let face = [Face::MEDIUM, Face::BOLD].into_iter().find(fits).unwrap_or(Face::SMALL);
+        let job = face.centre(job, middle, SERVICE_BOTTOM, gap, &self.service);
+        job.at(middle + (gap - ARROW_WIDTH) / 2, ARROW_BOTTOM).raster(&arrow())
     }
 
     fn details(&self, job: Job) -> Job {
@@ -132,7 +135,7 @@ impl Face {
     const BOLD: Face = Face { small: false, bold: true, width: 1, height: 1 };
     const SMALL: Face = Face { small: true, bold: false, width: 1, height: 1 };
     const LARGE: Face = Face { small: false, bold: true, width: 2, height: 2 };
-    const TALL: Face = Face { small: false, bold: true, width: 1, height: 2 };
+    const MEDIUM: Face = Face { small: true, bold: true, width: 2, height: 2 };
 
     /// Dots that a text takes across.
     fn width(self, text: &str) -> u16 {
@@ -177,17 +180,42 @@ impl Face {
     }
 }
 
-fn station(job: Job, x: u16, name: &Bilingual) -> Job {
-    let fitting =
-        [Face::LARGE, Face::TALL].into_iter().find(|face| face.width(&name.main) <= STATION_WIDTH);
-    let job = match fitting {
-        Some(face) => face.centre(job, x, 96, STATION_WIDTH, &name.main),
-        // A long name takes two lines; only what is longer still is cut.
-        None => {
+/// How the names of the stations are set; what stands later is smaller and holds more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Setting {
+    Large,
+    Medium,
+    /// Two lines of letters of normal size; only what is longer still is cut.
+    TwoLines,
+}
+
+impl Setting {
+    /// The largest setting that holds a name whole.
+    fn of(name: &str) -> Setting {
+        let fits = |face: Face| face.width(name) <= STATION_WIDTH;
+        if fits(Face::LARGE) {
+            Setting::Large
+        } else if fits(Face::MEDIUM) {
+            Setting::Medium
+        } else {
+            Setting::TwoLines
+        }
+    }
+}
+
+fn station(job: Job, x: u16, name: &Bilingual, setting: Setting) -> Job {
+    let job = match setting {
+        Setting::Large => Face::LARGE.centre(job, x, 98, STATION_WIDTH, &name.main),
+        Setting::Medium => Face::MEDIUM.centre(job, x, 93, STATION_WIDTH, &name.main),
+        Setting::TwoLines => {
             let lines = text::wrap(&name.main, usize::from(STATION_WIDTH / Face::BOLD.width("x")));
-            let (first, rest) = lines.split_first().map_or((&name.main, &[][..]), |(f, r)| (f, r));
-            let job = Face::BOLD.centre(job, x, 74, STATION_WIDTH, first);
-            Face::BOLD.centre(job, x, 100, STATION_WIDTH, &rest.join(" "))
+            match lines.split_first() {
+                Some((first, rest)) if !rest.is_empty() => {
+                    let job = Face::BOLD.centre(job, x, 74, STATION_WIDTH, first);
+                    Face::BOLD.centre(job, x, 100, STATION_WIDTH, &rest.join(" "))
+                }
+                Some(_) | None => Face::BOLD.centre(job, x, 87, STATION_WIDTH, &name.main),
+            }
         }
     };
     match &name.other {
@@ -205,6 +233,9 @@ fn pair(job: Job, x: u16, bottom: u16, limit: u16, words: &Bilingual) -> Job {
 }
 
 const ARROW_WIDTH: u16 = 120;
+/// Where service number and arrow stand: together as high as the names at their sides.
+const SERVICE_BOTTOM: u16 = 82;
+const ARROW_BOTTOM: u16 = 98;
 /// Half the height of the arrow's head, and its length.
 const ARROW_HEAD: (usize, usize) = (7, 20);
 
@@ -264,8 +295,42 @@ mod tests {
         assert!(holds(&bytes, &[0x1D, 0x76, 0x30, 0]));
     }
 
+    /// How a text of the ticket is set: the multiples of GS ! before it, and whether in the small font.
+    fn face_of(bytes: &[u8], text: &str) -> (u8, bool) {
+        let mut encoded = Vec::new();
+        crate::escpos::text::encode(text, &mut encoded);
+        let at = bytes.windows(encoded.len()).position(|w| w == encoded).expect(text);
+        let last = |head: &[u8]| {
+            let begin = bytes[..at].windows(head.len()).rposition(|w| w == head).unwrap();
+            bytes[begin + head.len()]
+        };
+        (last(&[0x1D, 0x21]), last(&[0x1B, 0x4D]) == 1)
+    }
+
     #[test]
-    fn long_names_are_set_narrow_then_in_two_lines_and_only_then_cut() {
+    fn both_stations_are_set_in_the_smaller_face_of_the_two() {
+        const LARGE: (u8, bool) = (0x11, false);
+        const MEDIUM: (u8, bool) = (0x11, true);
+        const NORMAL: (u8, bool) = (0, false);
+        for (from, to, face) in [
+            ("Kiel Hbf", "Berlin", LARGE),
+            ("München Hbf", "Kiel Hbf", MEDIUM),
+            ("Kiel Hbf", "München Hbf", MEDIUM),
+            ("北京南", "上海虹桥", LARGE),
+            ("北京南", "乌鲁木齐南", MEDIUM),
+            ("Frankfurt(Main)Hbf", "Kiel", NORMAL),
+            ("Kiel", "Llanfairpwllgwyngyll", NORMAL),
+        ] {
+            let mut doc = sample();
+            (doc.from, doc.to) = (Bilingual::plain(from), Bilingual::plain(to));
+            let bytes = doc.encode(&[9; 16]).unwrap();
+            let first = |name: &str| face_of(&bytes, &name.chars().take(19).collect::<String>());
+            assert_eq!((first(from), first(to)), (face, face), "{from} to {to}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_set_smaller_then_in_two_lines_and_only_then_cut() {
         let mut doc = sample();
         doc.from = Bilingual::plain("Frankfurt(Main)Hbf");
         doc.to = Bilingual::plain("Llanfairpwllgwyngyllgogerychwyrn");
@@ -274,6 +339,19 @@ mod tests {
         assert!(holds(&bytes, b"Llanfairpwllgwyngyl") && holds(&bytes, b"lgogerychwyrn"));
         doc.to = Bilingual::plain("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch");
         assert!(holds(&doc.encode(&[9; 16]).unwrap(), b"lgogerychwyrndrob.."));
+    }
+
+    #[test]
+    fn an_arrival_on_a_later_day_is_not_cut_off() {
+        let mut doc = sample();
+        let main = "2026年11月24日 22:00开 次日06:00到";
+        let other = "24 Nov 2026, departs 22:00, arrives 06:00 +1";
+        doc.departure = Bilingual::new(main, other);
+        let bytes = doc.encode(&[9; 16]).unwrap();
+        assert!(holds(&bytes, other.as_bytes()));
+        let mut whole = Vec::new();
+        crate::escpos::text::encode(main, &mut whole);
+        assert!(holds(&bytes, &whole));
     }
 
     #[test]

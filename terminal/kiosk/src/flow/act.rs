@@ -251,6 +251,11 @@ impl Flow {
                 self.renew(now);
                 Vec::new()
             }
+            (Tap::Speech, _) => {
+                self.profile.speech = !self.profile.speech;
+                self.renew(now);
+                Vec::new()
+            }
             (Tap::Choose(order), State::Choosing { session, bookings, .. }) => {
                 if let Some(booking) = bookings.iter().find(|b| b.order == order).cloned() {
                     let until = self.prompt_until(now);

@@ -28,6 +28,8 @@ pub enum Tap {
     Larger,
     /// Twice the time, or back.
     Slower,
+    /// The screen read aloud, or no more.
+    Speech,
 }
 
 impl Tap {
@@ -49,6 +51,7 @@ impl Tap {
             "contrast" => Self::Contrast,
             "larger" => Self::Larger,
             "slower" => Self::Slower,
+            "speech" => Self::Speech,
             _ => return None,
         })
     }
@@ -57,7 +60,8 @@ impl Tap {
 /// Languages of the screen.
 pub const LANGUAGES: [&str; 2] = ["zh", "en"];
 /// Taps that every screen offers.
-pub const ALWAYS: [&str; 5] = ["language:zh", "language:en", "contrast", "larger", "slower"];
+pub const ALWAYS: [&str; 6] =
+    ["language:zh", "language:en", "contrast", "larger", "slower", "speech"];
 
 /// A screen, without any text: the page has the words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +91,9 @@ pub struct ScreenModel {
     pub larger: bool,
     /// Twice the time.
     pub slower: bool,
+    /// The screen is read aloud.
+    #[serde(default)]
+    pub speech: bool,
 }
 
 impl Flow {
@@ -108,6 +115,7 @@ impl Flow {
             contrast: self.profile.contrast,
             larger: self.profile.larger,
             slower: self.profile.slower,
+            speech: self.profile.speech,
         }
     }
 

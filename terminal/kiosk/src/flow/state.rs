@@ -43,6 +43,8 @@ pub struct Profile {
     pub larger: bool,
     /// Twice the time.
     pub slower: bool,
+    /// The screen is read aloud.
+    pub speech: bool,
 }
 
 /// Which devices work.

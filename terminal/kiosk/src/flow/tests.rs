@@ -17,6 +17,7 @@ fn line(n: u8) -> BookingLine {
         departs: 0,
         arrives: 1,
         zone: "Asia/Shanghai".into(),
+        kind: guichet_link::message::ServiceKind::Train,
         class: 2,
         coach: "05".into(),
         seat: "12A".into(),
@@ -619,6 +620,7 @@ fn every_input() -> Vec<Input> {
         "contrast",
         "larger",
         "slower",
+        "speech",
     ] {
         inputs.push(Input::Tap(Tap::parse(tap).expect("a tap")));
     }

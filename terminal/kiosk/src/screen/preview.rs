@@ -3,7 +3,8 @@
 //! The samples go through the flow itself, so that no screen is shown here that the flow does not have.
 
 use guichet_link::message::{
-    Amount, Booking, BookingLine, CenterToTerminal as C, Ending, PrintResult, Receipt, Ticket,
+    Amount, Booking, BookingLine, CenterToTerminal as C, Ending, PrintResult, Receipt, ServiceKind,
+    Ticket,
 };
 
 use super::Shown;
@@ -57,6 +58,9 @@ pub const PREVIEWS: &[&str] = &[
     "problem_hold_lost",
     "problem_fault",
     "problem_bad_card",
+    "problem_limit_exceeded",
+    "problem_card_not_accepted",
+    "problem_other",
 ];
 
 const ORDER: &str = "o-001-0000000000000001";
@@ -288,6 +292,9 @@ fn play(name: &str) -> Flow {
         "problem_hold_lost" => after(refused(Ending::HoldLost)),
         "problem_fault" => after(refused(Ending::Fault)),
         "problem_bad_card" => after(refused(Ending::BadCard)),
+        "problem_limit_exceeded" => after(refused(Ending::LimitExceeded)),
+        "problem_card_not_accepted" => after(refused(Ending::CardNotAccepted)),
+        "problem_other" => after(refused(Ending::Other)),
         _ => fresh(well()),
     }
 }
@@ -309,6 +316,7 @@ fn line(n: u8) -> BookingLine {
         departs: DEPARTS,
         arrives: DEPARTS + 16_080_000_000,
         zone: "Asia/Shanghai".into(),
+        kind: ServiceKind::Train,
         class: 2,
         coach: "05".into(),
         seat: format!("{}{}", 12, char::from(b'A' + n)),
@@ -320,10 +328,13 @@ fn line(n: u8) -> BookingLine {
 fn booking(order: &str, lines: u8) -> Booking {
     let mut lines: Vec<BookingLine> = (0..lines).map(line).collect();
     if order != ORDER {
+        // Another kind of service, through the night and without coaches.
         for line in &mut lines {
-            (line.service, line.from, line.to) = ("G7".into(), "北京南".into(), "南京南".into());
-            line.departs += 93_600_000_000;
-            line.arrives += 90_000_000_000;
+            (line.service, line.from, line.to) = ("K7".into(), "北京六里桥".into(), "南京".into());
+            line.kind = ServiceKind::Coach;
+            line.coach.clear();
+            line.departs += 136_800_000_000;
+            line.arrives += 154_800_000_000;
         }
     }
     let total = 55_300 * i64::try_from(lines.len()).unwrap_or(0);

@@ -51,6 +51,16 @@ mod tests {
     }
 
     #[test]
+    fn who_gets_no_receipt_is_told_that_the_reference_leads_to_it() {
+        for (language, reference) in [("en", "reference"), ("zh", "订单号")] {
+            let texts = texts(language).expect("readable");
+            for key in ["idle_no_receipts_hint", "done_no_receipt_hint"] {
+                assert!(texts[key].contains(reference), "{language}: {}", texts[key]);
+            }
+        }
+    }
+
+    #[test]
     fn every_screen_has_a_title_and_a_hint() {
         let en = texts("en").expect("readable");
         let mut keys: BTreeSet<String> =
@@ -68,6 +78,9 @@ mod tests {
             "fault",
             "no_booking",
             "bad_card",
+            "limit_exceeded",
+            "card_not_accepted",
+            "other",
         ] {
             keys.insert(format!("problem_{ending}"));
         }

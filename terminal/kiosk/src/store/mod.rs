@@ -28,7 +28,7 @@ pub use papers::{PRINTS_MAX, PrintKey, PrintRecord, PrintState, RECEIPTS_MAX, Re
 pub use pushed::BOOKINGS_MAX;
 
 use crate::error::KioskError;
-use crate::steps::Steps;
+use crate::steps::{Step, Steps};
 
 /// Form of the journal that this program writes.
 pub const FORM: u64 = 1;
@@ -82,7 +82,9 @@ impl Store {
         let mut write = self.database.begin_write().map_err(KioskError::journal(doing))?;
         write.set_durability(Durability::Immediate).map_err(KioskError::journal(doing))?;
         let value = act(&write)?;
+        self.steps.reach(Step::WriteBegun);
         write.commit().map_err(KioskError::journal(doing))?;
+        self.steps.reach(Step::WriteDone);
         Ok(value)
     }
 

@@ -278,6 +278,7 @@ fn line(n: u8) -> BookingLine {
         departs: FAR,
         arrives: FAR + 16_000_000_000,
         zone: "Asia/Shanghai".into(),
+        kind: guichet_link::message::ServiceKind::Train,
         class: 2,
         coach: "05".into(),
         seat: format!("{}A", 1 + n),

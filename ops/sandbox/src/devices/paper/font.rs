@@ -60,7 +60,8 @@ impl Fonts {
     }
 }
 
-fn is_narrow(c: char) -> bool {
+/// Whether a character takes one column.
+pub fn is_narrow(c: char) -> bool {
     u32::from(c) < 0x0250
 }
 

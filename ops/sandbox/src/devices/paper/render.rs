@@ -2,11 +2,11 @@
 
 use std::sync::OnceLock;
 
-use ab_glyph::{Font, PxScale, ScaleFont, point};
+use ab_glyph::{Font, Point, PxScale, ScaleFont, point};
 use image::{ImageFormat, Rgba, RgbaImage};
 
 use super::canvas::{Canvas, Mark};
-use super::font::Fonts;
+use super::font::{Fonts, is_narrow};
 
 /// Pixels to a dot.
 const ZOOM: u32 = 2;
@@ -20,6 +20,12 @@ const ROLL_WIDTH: u32 = 640;
 const ROLL_ORIGIN: (u32, u32) = (32, 40);
 /// Blank paper after the last line of a receipt.
 const ROLL_TAIL: u32 = 72;
+/// Em of a letter, in heights of its cell.
+const LETTER_EM: f32 = 0.92;
+/// Em of an ideograph, in sides of its cell: neighbours do not touch.
+const IDEOGRAPH_EM: f32 = 0.95;
+/// Where letters and ideographs stand, in heights of their cell from its top.
+const BASELINE: f32 = 0.83;
 /// What the head leaves on thermal paper.
 const INK: [f32; 3] = [26.0, 27.0, 36.0];
 
@@ -140,21 +146,7 @@ impl Sheet {
     }
 
     fn outline(&mut self, font: &impl Font, c: char, cell: Cell, bold: bool, colour: [f32; 3]) {
-        let zoom = ZOOM as f32;
-        let (width, height) = (cell.width as f32 * zoom, cell.height as f32 * zoom);
-        // The cell's height holds ascent and descent; the width is stretched to the cell, as the
-        // printer's own fonts are, but never beyond what still reads well.
-        let tall = PxScale::from(height * 1.02);
-        let natural = font.as_scaled(tall).h_advance(font.glyph_id(c)).max(1.0);
-        let stretch = (width / natural).clamp(0.4, 1.6);
-        let scale = PxScale { x: tall.x * stretch, y: tall.y };
-        let scaled = font.as_scaled(scale);
-        let advance = scaled.h_advance(font.glyph_id(c));
-        let slack = height - (scaled.ascent() - scaled.descent());
-        let origin = point(
-            cell.left as f32 * zoom + (width - advance) / 2.0,
-            cell.top as f32 * zoom + slack / 2.0 + scaled.ascent(),
-        );
+        let (scale, origin) = set_in_cell(font, c, cell);
         let Some(outlined) =
             font.outline_glyph(font.glyph_id(c).with_scale_and_position(scale, origin))
         else {
@@ -185,12 +177,35 @@ impl Sheet {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Cell {
     left: u32,
     top: u32,
     width: u32,
     height: u32,
+}
+
+/// The size and the place of a character in its cell, in pixels.
+///
+/// The em of an ideograph fills its cell both ways, as in the printer's own square patterns. Letters are narrower than
+/// any font's: they keep the height of the line and are pressed together, but never beyond what still reads well.
+fn set_in_cell(font: &impl Font, c: char, cell: Cell) -> (PxScale, Point) {
+    let zoom = ZOOM as f32;
+    let (width, height) = (cell.width as f32 * zoom, cell.height as f32 * zoom);
+    let id = font.glyph_id(c);
+    // A scale is the height from ascent to descent, which differs from the em by font.
+    let line_of_em = font.units_per_em().map_or(1.0, |em| font.height_unscaled() / em);
+    let scale = if is_narrow(c) {
+        let tall = PxScale::from(height * LETTER_EM * line_of_em);
+        let natural = font.as_scaled(tall).h_advance(id).max(1.0);
+        PxScale { x: tall.x * (width / natural).clamp(0.4, 1.6), y: tall.y }
+    } else {
+        let em = IDEOGRAPH_EM * line_of_em;
+        PxScale { x: width * em, y: height * em }
+    };
+    let advance = font.as_scaled(scale).h_advance(id);
+    let left = cell.left as f32 * zoom + (width - advance) / 2.0;
+    (scale, point(left, cell.top as f32 * zoom + height * BASELINE))
 }
 
 /// The card before anything is printed on it.
@@ -275,6 +290,51 @@ mod tests {
                     .flat_map(|dy| (0..20 * ZOOM).map(move |dx| (dx, dy)))
                     .any(|(dx, dy)| dark(origin.0 * ZOOM + dx, origin.1 * ZOOM + dy));
                 assert!(glyph, "a character or its box is printed");
+            }
+        }
+    }
+
+    /// The ink of one character in a cell, in dots: how wide and how high.
+    fn ink_of(c: char, cell: Cell, fonts: &Fonts) -> (f32, f32) {
+        let (font, id) = fonts.find(c).unwrap();
+        let (scale, origin) = set_in_cell(font, c, cell);
+        let bounds = font.outline_glyph(id.with_scale_and_position(scale, origin)).unwrap();
+        let bounds = bounds.px_bounds();
+        let zoom = ZOOM as f32;
+        let (left, top) = (cell.left as f32 * zoom, cell.top as f32 * zoom);
+        let (right, bottom) = (left + cell.width as f32 * zoom, top + cell.height as f32 * zoom);
+        // Rounding to pixels and a descender may go a little beyond.
+        let slack = 0.06 * cell.height as f32 * zoom + 1.0;
+        assert!(
+            bounds.min.x >= left - 2.0 && bounds.max.x <= right + 2.0,
+            "{c} {cell:?} {bounds:?}"
+        );
+        assert!(bounds.min.y >= top - slack && bounds.max.y <= bottom + slack, "{c} {cell:?}");
+        (bounds.width() / zoom, bounds.height() / zoom)
+    }
+
+    #[test]
+    fn an_ideograph_is_as_high_as_wide_and_letters_stay_in_their_cells() {
+        let fonts = Fonts::load(None);
+        let cell = |width, height| Cell { left: 10, top: 10, width, height };
+        if fonts.find('国').is_some() {
+            for side in [16, 24, 32, 48] {
+                // A box around all of its strokes: nearly the em itself.
+                let (width, height) = ink_of('国', cell(side, side), &fonts);
+                let side = side as f32;
+                assert!((width / height - 1.0).abs() < 0.15, "{side}: {width} by {height}");
+                assert!(height > 0.75 * side && width > 0.7 * side, "{side}: {width} by {height}");
+                let (pressed, tall) = ink_of('国', cell(side as u32, side as u32 * 2), &fonts);
+                assert!((tall / pressed - 2.0).abs() < 0.3, "{side}: {pressed} by {tall}");
+            }
+        }
+        if fonts.find('H').is_some() {
+            for (width, height) in [(9, 17), (12, 24), (18, 34), (24, 48)] {
+                let (_, high) = ink_of('H', cell(width, height), &fonts);
+                assert!((0.55..0.8).contains(&(high / height as f32)), "{height}: {high}");
+                for c in "gMjÄß@|".chars() {
+                    ink_of(c, cell(width, height), &fonts);
+                }
             }
         }
     }

@@ -67,7 +67,7 @@ function terminal(t) {
     make("div", { class: "side" },
       make("div", {}, make("h4", {}, "Card reader"), make("button", { class: "go", onclick: () => swipe(t.id) }, "Swipe the card")),
       make("div", {}, make("h4", {}, "PIN pad"), make("div", { class: "pad" }, make("output", {}, ""),
-        make("div", { class: "keys" }, ...["1", "2", "3", "4", "5", "6", "7", "8", "9"].map((k) => key(k, k)), key("cancel", "Cancel", "cancel"), key("0", "0"), key("enter", "Enter", "enter"), key("clear", "Clear", "clear")))),
+        make("div", { class: "keys" }, ...["1", "2", "3", "4", "5", "6", "7", "8", "9"].map((k) => key(k, k)), key("clear", "Clear", "clear"), key("0", "0"), key("cancel", "Cancel", "cancel"), key("enter", "Enter", "enter")))),
       make("div", {}, make("h4", {}, "Exit"), make("button", { onclick: doing("took the ticket", () => call("devices/" + t.id + "/paper/take", {})) }, "Take the ticket")),
       make("div", {}, make("h4", {}, "Break something"), make("div", { class: "switches" },
         ...DEVICE.map(([text, device, fault]) => make("button", { "aria-pressed": "false", "data-device": device, "data-fault": fault, onclick: doing(text + " at terminal " + t.id, () => call("devices/" + t.id + "/fault", { device, fault })) }, text)), cut,
