@@ -2,8 +2,9 @@
 
 import json
 import re
+import subprocess
 
-from world import ROOT, command
+from world import BIN, ROOT, command
 
 FEEDS = {
     "built-in": None,
@@ -82,6 +83,19 @@ def check_one_step(place):
     dialect.write_text(shipped.replace('payment_flow = "two_step"', 'payment_flow = "one_step"'))
     assert dialect.read_text() != shipped
     _demo(place, "built-in", str(dialect), SAID)
+
+
+def check_hints(place):
+    """what the demo prints to be typed next works as it stands, from the same folder"""
+    run = lambda *args, **more: subprocess.run(*args, cwd=place, capture_output=True, text=True, timeout=180, **more)
+    played = run([BIN, "demo"])
+    assert played.returncode == 0, played.stderr[-3000:]
+    hints = re.findall(r"^(?:next: |      )(\S.* --data .*)$", played.stdout, re.M)
+    said = ["payment 0 posted", "1 matched, 0 exception(s)", "nothing is open"]
+    assert len(hints) == len(said), played.stdout[-1000:]
+    for hint, words in zip(hints, said):
+        done = run(hint, shell=True)
+        assert done.returncode == 0 and words in done.stdout, (hint, done.stdout[-1000:], done.stderr[-1000:])
 
 
 def check_rail_ascii(place):
