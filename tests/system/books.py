@@ -3,7 +3,7 @@
 import json
 import re
 
-from world import call, command, until
+from world import command, until
 
 
 def sold(world):
@@ -39,7 +39,7 @@ def differences(world):
     lines, bank, provider = issued(world), world.bank_books(), sold(world)
     prices = sum(line["amount_minor"] for _, line in lines)
     asked = sum(b["price"]["amount"] for b in provider)
-    held = [c["pan_masked"] for c in call(f"{world.at['bank']}/cards")["cards"] if c["held_minor"]]
+    held = [c["pan_masked"] for c in world.cards() if c["held_minor"]]
     rows = [
         ("cards with money held", [], held),
         ("the bank's own faults", [], bank["faults"]),

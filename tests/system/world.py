@@ -129,9 +129,11 @@ class World:
 
     # What a person does.
 
+    def cards(self):
+        return call(f"{self.at['bank']}/cards")["cards"]
+
     def card(self, behaviour="approved"):
-        cards = call(f"{self.at['bank']}/cards")["cards"]
-        return next(c for c in cards if c["behaviour"] == behaviour)
+        return next(c for c in self.cards() if c["behaviour"] == behaviour)
 
     def example(self):
         """Two stations and a day on which trains run; another center may name others."""

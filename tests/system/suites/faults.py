@@ -187,7 +187,7 @@ def check_cards_refused(place):
     """expired, poor, blocked, foreign and limited cards: each told in its own words, nothing charged"""
     def act(world):
         terminal = world.terminal()
-        cards = {c["behaviour"]: c for c in call(f"{world.at['bank']}/cards")["cards"]}
+        cards = {c["behaviour"]: c for c in world.cards()}
         assert cards.keys() - {"approved"} == REFUSED.keys(), cards.keys()
         for behaviour, word in REFUSED.items():
             card = cards[behaviour]

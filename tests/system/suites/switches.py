@@ -62,6 +62,63 @@ def check_every_switch_of_a_device(place):
     _each(place, SWITCHES["device"], DEVICE, press, mend)
 
 
+def check_the_comparison(place):
+    """one planted difference in any of the books is found, and named"""
+    assert books.differences(_Written()) == []
+    plants = {
+        "cards with money held": lambda w: w.held.update(held_minor=1),
+        "the bank's own faults": lambda w: w.bank["faults"].append("a doubled 0200"),
+        "the issued lines cost": lambda w: w.lines[0].update(amount_minor=4051),
+        "the provider asks": lambda w: w.bookings[0]["price"].update(amount=4049),
+        "numbers on paper": lambda w: w.paper[1]["note"]["lines"].__setitem__(0, "12"),
+        "numbers on paper ": lambda w: w.paper.append(w.paper[1]),
+        "numbers on paper  ": lambda w: w.paper.pop(),
+        "the provider's bookings": lambda w: w.bookings[1].update(hold="o-2/0/1"),
+        "the provider's bookings ": lambda w: w.bookings[1].update(state="RELEASED"),
+    }
+    for what, plant in plants.items():
+        world = _Written()
+        plant(world)
+        found = books.differences(world)
+        assert any(what.strip() in difference for difference in found), (what, found)
+
+
+class _Written:
+    """Books that agree on an order of two issued lines and one that ended, written down by hand."""
+
+    def __init__(self):
+        self.at, self.booked = {"terminals": [None]}, [{"reference": "R"}]
+        state = lambda n: "issued" if n < 2 else "ended"
+        self.lines = [{"line": n, "state": state(n), "amount_minor": 4050, "ticket": f"000{n}"} for n in range(3)]
+        self.held = {"pan_masked": "6200", "held_minor": 0}
+        self.bank = {"acquirer": [{"currency": 978, "owed_minor": 8100}], "faults": []}
+        self.bookings = [
+            {"hold": f"o-1/{n}/1", "id": f"B{n}", "state": "CONFIRMED" if n < 2 else "RELEASED", "price": {"amount": 4050}}
+            for n in range(3)
+        ]
+        self.paper = [{"kind": "ticket", "note": {"lines": [f"000{n}"]}} for n in range(2)]
+        self.paper.append({"kind": "receipt", "note": {"lines": ["RECEIPT"]}})
+        self.paper.reverse()
+
+    def order(self, _reference):
+        return {"order": "o-1", "lines": self.lines}
+
+    def cards(self):
+        return [self.held]
+
+    def bank_books(self):
+        return self.bank
+
+    def provider_books(self):
+        return {"bookings": self.bookings}
+
+    def terminal(self, _n):
+        return self
+
+    def papers(self):
+        return self.paper
+
+
 def _each(place, rows, table, press, mend):
     data = place / "data"
     assert [row["text"] for row in rows] == list(table), "the page has other switches than are tried here"
