@@ -112,11 +112,13 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
             return Err(error);
         }
     };
+    // Who reads that it is up may stop it at once.
+    let mut told = std::pin::pin!(told_to_stop(options.with_stdin));
     show(&options, &addresses)?;
     let played = match &options.first_purchase {
         Some(out) => tokio::select! {
             played = first_purchase(&addresses, out) => played,
-            () = told_to_stop(options.with_stdin) => { stop(center, beside, admin).await; return Ok(()) }
+            () = &mut told => { stop(center, beside, admin).await; return Ok(()) }
         },
         None => Ok(()),
     };
@@ -124,7 +126,7 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
         eprintln!("the first purchase did not come to its end: {error:#}");
     }
     tokio::select! {
-        () = told_to_stop(options.with_stdin) => {}
+        () = &mut told => {}
         () = beside.watch() => {}
     }
     say(options.json, "stopping");

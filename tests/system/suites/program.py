@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from world import BIN, World, command, until
+from world import BIN, Process, World, command, until
 
 # Where each listener's address is set, as a person would set it.
 LISTENERS = {
@@ -66,11 +66,13 @@ def check_taken_ports(place):
 def check_signals(place):
     """SIGTERM and SIGINT end the center and everything beside it, with exit code 0"""
     for name in ("SIGTERM", "SIGINT"):
-        world = World(place / name)
-        world.process.child.send_signal(getattr(signal, name))
-        assert world.process.child.wait(60) == 0, (name, world.process.tail())
-        world.process.stop()
-        _none_left(place / name)
+        data = place / name
+        center = Process("center", ["up", "--sandbox", "--json", "--free-ports", "--data", str(data)], place / "logs")
+        # At once: whoever reads that it is up may stop it.
+        center.child.send_signal(getattr(signal, name))
+        assert center.child.wait(60) == 0, (name, center.tail())
+        center.stop()
+        _none_left(data)
 
 
 def check_directory_in_use(place):
