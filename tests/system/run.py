@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 
-SUITES = ["demo", "faults", "settlement", "operator", "secrets", "judges", "crash", "browser"]
+SUITES = ["demo", "faults", "switches", "settlement", "program", "operator", "secrets", "judges", "crash", "browser"]
 
 
 def main():

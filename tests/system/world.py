@@ -115,6 +115,7 @@ class World:
         environment = {"GUICHET_WEB_BURST": "1000", "GUICHET_WEB_PER_MINUTE": "6000", **(env or {})}
         self.process = Process("center", args, self.data.parent / "logs", environment)
         self.at = self.process.ready
+        self.booked = []
         until(lambda: call(f"{self.at['web']}/readyz")["ready"], "the center is ready")
 
     def __enter__(self):
@@ -128,9 +129,11 @@ class World:
 
     # What a person does.
 
+    def cards(self):
+        return call(f"{self.at['bank']}/cards")["cards"]
+
     def card(self, behaviour="approved"):
-        cards = call(f"{self.at['bank']}/cards")["cards"]
-        return next(c for c in cards if c["behaviour"] == behaviour)
+        return next(c for c in self.cards() if c["behaviour"] == behaviour)
 
     def example(self):
         """Two stations and a day on which trains run; another center may name others."""
@@ -166,7 +169,9 @@ class World:
     def book(self, card, key=None, **asked):
         body = self.booking(card, **asked)
         key = key or f"key-{time.time_ns()}"
-        return call(f"{self.at['web']}/api/v1/orders", body, headers={"Idempotency-Key": key})
+        order = call(f"{self.at['web']}/api/v1/orders", body, headers={"Idempotency-Key": key})
+        self.booked.append(order)
+        return order
 
     def order(self, reference, factor="5678"):
         return call(f"{self.at['web']}/api/v1/orders/{reference}", headers={"X-Second-Factor": factor})

@@ -116,22 +116,21 @@ impl Log {
 }
 
 /// Ends when this process is to stop: SIGTERM, SIGINT, or (when asked) the end of standard input.
-pub async fn told_to_stop(with_stdin: bool) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut term = signal(SignalKind::terminate()).ok();
-    let mut int = signal(SignalKind::interrupt()).ok();
-    let wait = |signal: &mut Option<tokio::signal::unix::Signal>| {
-        let taken = signal.take();
-        async move {
-            match taken {
-                Some(mut signal) => {
-                    signal.recv().await;
-                }
-                None => std::future::pending().await,
+///
+/// From this call on, not only from the first wait, no signal ends the process unasked.
+pub fn told_to_stop(with_stdin: bool) -> impl Future<Output = ()> {
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn told(signal: Option<Signal>) {
+        match signal {
+            Some(mut signal) => {
+                signal.recv().await;
             }
+            None => std::future::pending().await,
         }
-    };
-    let stdin = async {
+    }
+    let term = signal(SignalKind::terminate()).ok();
+    let int = signal(SignalKind::interrupt()).ok();
+    let stdin = async move {
         if !with_stdin {
             std::future::pending::<()>().await;
         }
@@ -143,9 +142,11 @@ pub async fn told_to_stop(with_stdin: bool) {
         });
         let _ = end.await;
     };
-    tokio::select! {
-        () = wait(&mut term) => {},
-        () = wait(&mut int) => {},
-        () = stdin => {},
+    async move {
+        tokio::select! {
+            () = told(term) => {},
+            () = told(int) => {},
+            () = stdin => {},
+        }
     }
 }

@@ -70,13 +70,13 @@ pub async fn run(options: DemoOptions) -> Result<()> {
         for name in ["ticket.png", "receipt.png", "timeline.json", "clearing.csv"] {
             println!("  {}", options.out.join(name).display());
         }
-        println!("\nnext: guichet explain {} --data {}", played.reference, data.display());
+        let (guichet, data) = (crate::own_name::called(), data.display());
+        println!("\nnext: {guichet} explain {} --data {data}", played.reference);
         println!(
-            "      guichet settle --data {} --clearing {}",
-            data.display(),
+            "      {guichet} settle --data {data} --clearing {}",
             options.out.join("clearing.csv").display()
         );
-        println!("      guichet audit --drained --data {}", data.display());
+        println!("      {guichet} audit --drained --data {data}");
     }
     Ok(())
 }

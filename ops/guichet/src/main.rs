@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod gate;
 mod operator;
+mod own_name;
 mod play;
 mod sandbox;
 mod settle;
@@ -256,7 +257,7 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("guichet: {error:#}");
+            eprintln!("guichet: {}", own_name::in_hints(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

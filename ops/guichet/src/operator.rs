@@ -282,7 +282,7 @@ pub async fn run(verb: Verb) -> Result<()> {
         Reply::Status(report) if place.json => {
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
-        Reply::Status(report) => print!("{}", report.text()),
+        Reply::Status(report) => print!("{}", crate::own_name::in_hints(&report.text())),
         Reply::Readings(report) if place.json => {
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
@@ -422,7 +422,10 @@ async fn find(center: &Center, text: &str) -> Result<OrderId> {
             .order_by_reference(reference)
             .await
             .with_context(|| format!("no order has the reference {reference}; {SEE_STATUS}")),
-        None => bail!("{text} is no order (o-…) and no reference (10 characters); {SEE_STATUS}"),
+        None => {
+            crate::explain::refuse_card_number(text)?;
+            bail!("{text} is no order (o-…) and no reference (10 characters); {SEE_STATUS}")
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! It uses only what a person and the devices' twin have: addresses, a card and its PIN. What it sees is what it tells.
 
+mod evidence;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -150,20 +152,21 @@ impl<'a> Player<'a> {
         let card = self.card().await?;
         let choice = self.search().await?;
         let terminal = self.at.terminals.first().context("there is no terminal")?.clone();
+        let before = self.counts(&terminal).await?;
         let order = self.book(&choice, &card.pan, &terminal).await?;
         let id = text(&order, "order")?;
         let reference = text(&order, "reference")?;
+        self.provider_has(&id, &order).await?;
+        self.terminal_has(&terminal, &before).await?;
         self.swipe(&terminal, &card).await?;
-        self.pay(&terminal, &card, &id).await?;
+        self.pay(&terminal, &card, &id, &before).await?;
         let (ticket_png, receipt_png) = self.collect(&terminal, &reference).await?;
         let view = self.order(&reference).await?;
         if view["state"] != "issued" {
             bail!("the order is {} and not issued", view["state"]);
         }
-        self.see(
-            'd',
-            format!("order {reference} is issued, ticket {}", view["lines"][0]["ticket"]),
-        );
+        let ticket = text(&view["lines"][0], "ticket")?;
+        self.see('d', format!("order {reference} is issued, ticket {ticket}"));
         Ok(Played { order: id, reference, seen: self.seen, ticket_png, receipt_png })
     }
 
@@ -232,7 +235,7 @@ impl<'a> Player<'a> {
         bail!("no journey from {from} to {to} on {date} has a free place")
     }
 
-    /// Methods a and b: the booking is recorded, goes to the provider and to the station's terminals.
+    /// Method a: the booking is recorded.
     async fn book(
         &mut self,
         choice: &Choice,
@@ -258,15 +261,10 @@ impl<'a> Player<'a> {
         self.see(
             'a',
             format!(
-                "booked: reference {}, coach {} seat {}",
-                order["reference"].as_str().unwrap_or("?"),
-                order["lines"][0]["coach"].as_str().unwrap_or("?"),
-                order["lines"][0]["seat"].as_str().unwrap_or("?")
+                "booked: reference {}, {}",
+                text(&order, "reference")?,
+                evidence::place(&order["lines"][0])
             ),
-        );
-        self.see(
-            'b',
-            format!("to be collected at {} (terminal {})", terminal.place_name, terminal.id),
         );
         Ok(order)
     }
@@ -326,17 +324,31 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    async fn pay(&mut self, terminal: &TerminalAddresses, card: &Card, order: &str) -> Result<()> {
+    async fn pay(
+        &mut self,
+        terminal: &TerminalAddresses,
+        card: &Card,
+        order: &str,
+        before: &evidence::Counts,
+    ) -> Result<()> {
         let begin = Instant::now();
         loop {
             let state = self.until_screen(terminal, &["choosing", "confirm", "pin_entry"]).await?;
             match state["screen"].as_str() {
                 Some("choosing") => {
+                    self.found_here(terminal, before).await?;
                     self.see('c', "the terminal shows the bookings of the card; chose ours");
                     self.tap(terminal, &format!("choose:{order}")).await?;
                 }
                 Some("confirm") => {
-                    self.see('c', "the booking was found; confirmed");
+                    if state["params"]["booking"]["order"] != order {
+                        bail!("the terminal shows another booking than {order}: {state}");
+                    }
+                    self.found_here(terminal, before).await?;
+                    self.see(
+                        'c',
+                        "the terminal found the booking without asking the center; confirmed",
+                    );
                     self.tap(terminal, "confirm").await?;
                 }
                 _ => break,
@@ -345,7 +357,15 @@ impl<'a> Player<'a> {
                 bail!("the terminal does not come to the PIN");
             }
         }
-        self.see('c', "the bank agreed; the terminal asks for the PIN");
+        let agreed = self.bank_holds(&card.pan).await?;
+        self.see(
+            'c',
+            if agreed {
+                "the bank agreed; the terminal asks for the PIN"
+            } else {
+                "the terminal asks for the PIN"
+            },
+        );
         self.until_pad_asks(terminal).await?;
         for key in card.pin.chars().map(String::from).chain(["enter".to_owned()]) {
             self.post(&format!("{}/pin-pad/key", terminal.devices), &json!({ "key": key })).await?;

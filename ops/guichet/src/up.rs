@@ -57,10 +57,11 @@ impl Beside {
             running.retain_mut(|process| match process.ended() {
                 Some(how) => {
                     tracing::error!(process = process.name, how, "a process beside the center stopped");
-                    eprintln!(
+                    let told = format!(
                         "{} stopped by itself: {how}. The rest goes on; stop and start `guichet up` to have it back.",
                         process.name
                     );
+                    eprintln!("{}", crate::own_name::in_hints(&told));
                     false
                 }
                 None => true,
@@ -89,6 +90,7 @@ impl Beside {
 pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
     let data = DataDir::open_or_make(&options.data, options.config.partitions)?;
     crate::admin::refuse_second(&data).await?;
+    let _owned = own(&data)?;
     let mut config = options.config.clone();
     let mut beside = Beside::default();
     if options.sandbox {
@@ -110,11 +112,13 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
             return Err(error);
         }
     };
+    // Who reads that it is up may stop it at once.
+    let mut told = std::pin::pin!(told_to_stop(options.with_stdin));
     show(&options, &addresses)?;
     let played = match &options.first_purchase {
         Some(out) => tokio::select! {
             played = first_purchase(&addresses, out) => played,
-            () = told_to_stop(options.with_stdin) => { stop(center, beside, admin).await; return Ok(()) }
+            () = &mut told => { stop(center, beside, admin).await; return Ok(()) }
         },
         None => Ok(()),
     };
@@ -122,12 +126,30 @@ pub async fn run(options: UpOptions, runtime: &Handle) -> Result<()> {
         eprintln!("the first purchase did not come to its end: {error:#}");
     }
     tokio::select! {
-        () = told_to_stop(options.with_stdin) => {}
+        () = &mut told => {}
         () = beside.watch() => {}
     }
     say(options.json, "stopping");
     stop(center, beside, admin).await;
     Ok(())
+}
+
+/// Takes the directory until the file is dropped, before twins touch what they keep there: who runs in it may have lost
+/// its socket.
+fn own(data: &DataDir) -> Result<std::fs::File> {
+    let path = data.root().join("up.lock");
+    let file =
+        std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "{} is in use by a running center that does not answer: stop that one, or name another directory with --data",
+            data.root().display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 async fn stop(center: std::sync::Arc<Center>, mut beside: Beside, admin: crate::admin::Server) {
@@ -301,6 +323,10 @@ async fn start_terminal(
     let mut screen = center.config.sandbox.first_screen;
     if screen.port() != 0 {
         screen.set_port(screen.port() + u16::try_from(number - 1).unwrap_or(0));
+        // Tried here, since the terminal does not know which setting its address came from.
+        std::net::TcpListener::bind(screen)
+            .map_err(|error| crate::ports::taken(error.into(), screen, "sandbox.first_screen"))
+            .with_context(|| format!("the screen of terminal {number} cannot be shown"))?;
     }
     let mut terminal_args = args(&[
         "terminal",
@@ -377,8 +403,10 @@ async fn first_purchase(addresses: &Addresses, out: &Path) -> Result<()> {
         out.join("receipt.png").display()
     );
     println!(
-        "  where the money is: guichet explain {} --data {}\n",
-        played.reference, addresses.data
+        "  where the money is: {} explain {} --data {}\n",
+        crate::own_name::called(),
+        played.reference,
+        addresses.data
     );
     Ok(())
 }

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Meters {
     /// Cards read.
     pub cards: AtomicU64,
+    /// Bookings that the center sent here.
+    pub bookings: AtomicU64,
+    /// Cards whose bookings were not here, so that the center was asked.
+    pub asked: AtomicU64,
     /// Swipes that could not be read.
     pub unreadable: AtomicU64,
     /// Tickets printed.
@@ -38,6 +42,13 @@ impl Meters {
         let rows = [
             ("guichet_kiosk_cards_total", "counter", "Cards read.", &self.cards),
             ("guichet_kiosk_unreadable_total", "counter", "Swipes not readable.", &self.unreadable),
+            ("guichet_kiosk_bookings_total", "counter", "Bookings sent here.", &self.bookings),
+            (
+                "guichet_kiosk_asked_center_total",
+                "counter",
+                "Cards whose bookings were not here.",
+                &self.asked,
+            ),
             ("guichet_kiosk_printed_total", "counter", "Tickets printed.", &self.printed),
             (
                 "guichet_kiosk_not_printed_total",

@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [screen, devices, track2, pin] = process.argv.slice(2).map((word) => word.replace(/\/+$/, ""));
 const isPreviews = devices === "previews";
@@ -444,10 +444,7 @@ async function walk(browser) {
 }
 
 if (shots) mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch();
 try {
   await (isPreviews ? previews(browser) : walk(browser));
 } catch (error) {

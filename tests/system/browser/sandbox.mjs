@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [base, pin, shots] = process.argv.slice(2);
 if (!base || !/^\d{4,12}$/.test(pin ?? "")) {
@@ -13,6 +13,7 @@ if (!base || !/^\d{4,12}$/.test(pin ?? "")) {
   process.exit(2);
 }
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SWITCHES = JSON.parse(readFileSync(new URL("../../../ops/sandbox/src/page/assets/switches.json", import.meta.url), "utf8"));
 const PATIENCE_MS = 20_000;
 let passed = 0;
 let failed = 0;
@@ -50,7 +51,9 @@ async function look(page, name) {
 
 async function switches(page, terminal) {
   const outside = page.locator("#outside button[aria-pressed]");
-  check("six switches for bank and provider", (await outside.count()) === 6);
+  const texts = async (buttons) => (await buttons.allTextContents()).join("; ");
+  const listed = (list) => list.map((row) => row.text).join("; ");
+  check("the switches for bank and provider are those listed", (await texts(outside)) === listed(SWITCHES.outside), await texts(outside));
   for (const button of await outside.all()) {
     const name = await button.textContent();
     await button.click();
@@ -59,6 +62,7 @@ async function switches(page, terminal) {
     await until(`${name} goes off`, async () => !(await isOn(button)));
   }
   const faults = terminal.locator("[data-fault]");
+  check("the switches for devices are those listed", (await texts(faults)) === listed(SWITCHES.device), await texts(faults));
   for (const button of await faults.all()) {
     await button.click();
     await until(`${await button.textContent()} goes on`, () => isOn(button));
@@ -94,10 +98,7 @@ async function collect(page, terminal) {
   await until("the bank's books show the payment", async () => (await page.locator("#money tbody").innerText()).includes("0200"));
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   page.on("pageerror", (error) => check("no script fails", false, String(error)));

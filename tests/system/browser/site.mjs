@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [base, card, shots] = process.argv.slice(2);
 if (!base || !/^\d{13,19}$/.test(card ?? "")) {
@@ -105,6 +105,17 @@ async function reference_of(page) {
   return page.getAttribute("#reference", "data-reference");
 }
 
+/** The order has the seats that were chosen, no others, and the page tells each. */
+async function has_seats(page, reference, names, told) {
+  const answer = await fetch(`${base}/api/v1/orders/${reference}`, { headers: { "X-Second-Factor": SECRET } });
+  const { lines } = await answer.json();
+  const [wanted, given] = [names, lines.map(told)].map((list) => [...list].sort().join(", "));
+  check("the order has the seats that were chosen", wanted === given, `${given} instead of ${wanted}`);
+  const shown = await page.locator(".order-line").allTextContents();
+  const missing = lines.filter((line) => !shown.some((text) => text.includes(line.seat)));
+  check("the page tells the seats", shown.length === lines.length && missing.length === 0, JSON.stringify(shown));
+}
+
 async function by_mouse(browser, trip) {
   const { context, page } = await open(browser, { locale: "en-GB", width: 1280, height: 900 });
   await page.goto(`${base}/`);
@@ -134,10 +145,12 @@ async function by_mouse(browser, trip) {
   await page.locator("a[id^=seats-]").last().click();
   await page.waitForSelector(".seat");
   const free = page.locator(".coach:not([hidden]) .seat input:enabled");
-  await free.nth(0).check({ force: true });
-  await free.nth(1).check({ force: true });
+  // Not the first ones, which would be given to who chooses none.
+  const chosen = [free.nth(-1), free.nth(-4)];
+  for (const seat of chosen) await seat.check({ force: true });
+  const names = await Promise.all(chosen.map((seat) => seat.getAttribute("data-name")));
   check("both seats are told", /2/.test(await page.textContent("#chosen")));
-  await free.nth(2).click({ force: true });
+  await free.nth(0).click({ force: true });
   check("a third seat is not given", (await page.locator(".seat input:checked").count()) === 2);
   await look(page, "desk-en-seats");
   await page.click("#seats-continue");
@@ -162,6 +175,7 @@ async function by_mouse(browser, trip) {
   await page.click("#hold");
   const reference = await reference_of(page);
   check("a reference is given", /^[0-9A-Z]{10}$/.test(reference ?? ""));
+  await has_seats(page, reference, names, (line) => `coach ${line.coach} seat ${line.seat}`);
   check("nobody's name becomes markup", (await page.locator(".order-line b >> text=O'Neil").count()) === 0);
   check("the card is masked", !(await page.content()).includes(card));
   await look(page, "desk-en-confirmation");
@@ -247,6 +261,7 @@ async function by_keyboard(browser, trip) {
   check("the arrow moves to another seat", second !== first && /^seat-\d+$/.test(second), second);
   await page.keyboard.press("Space");
   check("the seat is chosen", await page.isChecked(`#${second}`));
+  const name = await page.getAttribute(`#${second}`, "data-name");
   await look(page, "phone-zh-seats", { full: false });
   await tab_to(page, "seats-continue");
   await press_to_next(page);
@@ -269,6 +284,7 @@ async function by_keyboard(browser, trip) {
   await press_to_next(page);
   const reference = await reference_of(page);
   check("a reference is given", /^[0-9A-Z]{10}$/.test(reference ?? ""));
+  await has_seats(page, reference, [name], (line) => `${line.coach}车${line.seat}座`);
   await look(page, "phone-zh-confirmation");
 
   await tab_to(page, "close");
@@ -319,10 +335,7 @@ async function others(browser, trip) {
   }
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch();
 try {
   const trip = await example();
   for (const part of [by_mouse, by_keyboard, others]) {

@@ -85,7 +85,7 @@ class Split(World):
         self.live_percent = live_percent
         self.judge = _judge()
         self.stop = stop
-        self.tries, self.shown = 0, None
+        self.tries, self.shown, self.booked = 0, None, []
         self.bank = Process("bank", ["sandbox", "bank"], self.logs)
         self.provider = Process(
             "provider", ["sandbox", "provider", "--days", "4", "--live-percent", str(live_percent)], self.logs

@@ -316,6 +316,13 @@ def _commands(world, place, card, references, outputs, quarry):
     told = command("explain", "-", *at, stdin=card["pan"] + "\n")
     assert all(reference in told.stdout for reference in references), told.stdout
     outputs.add("explain", told)
+    # A card number as an argument is refused without being repeated; it is at home in nobody's output.
+    pan = card["pan"]
+    for typed in (pan, " ".join(pan[at:at + 4] for at in range(0, len(pan), 4)), card["track2"]):
+        refused = command("explain", typed, *at, check=False)
+        assert refused.returncode == 1 and "standard input" in refused.stderr, refused
+        outputs.add("explain", refused)
+        outputs.add("operator", command("operator", "unpark", typed, "--as", "7", *at, check=False))
     run("explain", "-", stdin=PEOPLE[0]["name"] + "\n")
     run("explain", "-", stdin=card["track2"] + "\n")
     for args in (["status"], ["status", "--json"], ["unpark", references[0], "--as", "7"],

@@ -61,11 +61,35 @@ pub fn walk(data: &DataDir, mut see: impl FnMut(u16, u64, &Entry)) -> Result<()>
     Ok(())
 }
 
+/// Digits that a card number has at least.
+const CARD_DIGITS_MIN: usize = 13;
+
+/// Whether `text` begins as a card number or a card's track does, however it is grouped.
+fn is_card_number(text: &str) -> bool {
+    let typed = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let grouped = typed.chars().filter(|c| !matches!(c, ' ' | '-' | '.'));
+    grouped.take_while(char::is_ascii_digit).count() >= CARD_DIGITS_MIN
+}
+
+/// Refuses a card number as an argument, without repeating it.
+///
+/// # Errors
+/// `text` is one.
+pub fn refuse_card_number(text: &str) -> Result<()> {
+    if is_card_number(text) {
+        bail!(
+            "a card number is not taken from the command line, where history and process lists keep it; give it on standard input: `guichet explain -`"
+        );
+    }
+    Ok(())
+}
+
 /// What `text` names: an order (`o-…`), a reference, a terminal (`T0000001`), or a retrieval reference number.
 pub fn wanted(text: &str) -> Result<Wanted> {
     if let Some(order) = OrderId::parse(text) {
         return Ok(Wanted::Order(order));
     }
+    refuse_card_number(text)?;
     let upper = text.to_ascii_uppercase().replace(['-', ' '], "");
     if let Some(number) = upper.strip_prefix('T').and_then(|n| n.parse().ok()) {
         return Ok(Wanted::Terminal(TerminalId(number)));
@@ -217,5 +241,32 @@ impl Timeline {
             ]);
         }
         format!("{}\n{}", self.orders.join(", "), table.text("nothing happened"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+
+    #[test]
+    fn a_card_number_is_refused_without_an_echo() {
+        for typed in [
+            "6200000000000",
+            "6200 0000 0000 0005",
+            "6200-0000-0000-0000-001",
+            ";6200000000000005=3012101000012345",
+        ] {
+            let said = format!("{:#}", wanted(typed).expect_err("a card number"));
+            assert!(said.contains("standard input"), "{said}");
+            assert!(!said.contains("6200") && !said.contains("0005"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_card_number_is_named() {
+        for typed in ["o-040-4467693277512548x", "TX1234567890123456", "nothing"] {
+            let said = format!("{:#}", wanted(typed).expect_err("names nothing"));
+            assert!(said.contains(typed) && !said.contains("standard input"), "{said}");
+        }
     }
 }

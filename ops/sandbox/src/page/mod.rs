@@ -111,6 +111,10 @@ fn routes(config: &mut web::ServiceConfig) {
                 page("text/javascript; charset=utf-8", include_str!("assets/page.js"))
             }),
         )
+        .route(
+            "/switches.json",
+            web::get().to(async || page("application/json", include_str!("assets/switches.json"))),
+        )
         .route("/healthz", web::get().to(async || HttpResponse::Ok().body("ok")))
         .route("/where", web::get().to(whereabouts))
         .route("/wire/{id}", web::post().to(wire))

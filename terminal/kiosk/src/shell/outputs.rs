@@ -24,6 +24,7 @@ impl Shell {
                 Ok(())
             }
             Output::FindBookings { session } => {
+                Meters::count(&self.meters.asked);
                 let sent = self.swipe(session).is_some_and(|swipe| {
                     self.pass(&TerminalToCenter::FindBookings { session, swipe: swipe.into() })
                 });
@@ -74,7 +75,9 @@ impl Shell {
                 if let Some(stale) = &mut self.stale {
                     stale.remove(&booking.order);
                 }
-                self.store.keep_booking(&tag, &booking)
+                self.store.keep_booking(&tag, &booking)?;
+                Meters::count(&self.meters.bookings);
+                Ok(())
             }
             Output::DropBooking { order } => self.store.drop_booking(&order),
             Output::DropStale => {

@@ -24,23 +24,9 @@ const CURRENCY = { 156: ["CNY", 2], 978: ["EUR", 2], 392: ["JPY", 0], 840: ["USD
 const inCurrency = (minor, numeric) => { const [c, d] = CURRENCY[numeric] || ["", 2]; return money(minor, c, d); };
 
 // What the switches say to the twins, the same words as the twins list them in; on until pressed again or used up.
-const OUTSIDE = [
-  ["Bank slow (5 s)", "bank", { kind: "delay", ms: 5000 }],
-  ["Bank drops answers", "bank", { kind: "drop_answer" }],
-  ["Bank down", "bank", { kind: "down" }],
-  ["Bank declines (05)", "bank", { kind: "decline", code: "05" }],
-  ["Provider slow (5 s)", "provider", { kind: "delay", ms: 5000, count: 0 }],
-  ["Provider drops answers", "provider", { kind: "drop_answer", count: 0 }],
-];
+let breaks;
 const MEND = { bank: (kind) => ({ clear: true, kind }), provider: () => ({ kind: "clear" }) };
 const LISTS = { bank: "bank/faults", provider: "provider/fault" };
-const DEVICE = [
-  ["Jam the next ticket", "ticket-printer", "jam"],
-  ["Ticket paper out", "ticket-printer", "paper-out"],
-  ["Ticket not taken", "ticket-printer", "not-taken"],
-  ["Receipt paper out", "receipt-printer", "paper-out"],
-  ["Bad swipe", "card-reader", "bad-read"],
-];
 const STOPS = { jammed: "a ticket is jammed", paper_out: "the roll is empty", cutter: "the cutter is stuck" };
 let at, chosen;
 
@@ -70,7 +56,7 @@ function terminal(t) {
         make("div", { class: "keys" }, ...["1", "2", "3", "4", "5", "6", "7", "8", "9"].map((k) => key(k, k)), key("clear", "Clear", "clear"), key("0", "0"), key("cancel", "Cancel", "cancel"), key("enter", "Enter", "enter")))),
       make("div", {}, make("h4", {}, "Exit"), make("button", { onclick: doing("took the ticket", () => call("devices/" + t.id + "/paper/take", {})) }, "Take the ticket")),
       make("div", {}, make("h4", {}, "Break something"), make("div", { class: "switches" },
-        ...DEVICE.map(([text, device, fault]) => make("button", { "aria-pressed": "false", "data-device": device, "data-fault": fault, onclick: doing(text + " at terminal " + t.id, () => call("devices/" + t.id + "/fault", { device, fault })) }, text)), cut,
+        ...breaks.device.map(({ text, device, fault }) => make("button", { "aria-pressed": "false", "data-device": device, "data-fault": fault, onclick: doing(text + " at terminal " + t.id, () => call("devices/" + t.id + "/fault", { device, fault })) }, text)), cut,
         make("button", { class: "go", onclick: doing("devices of terminal " + t.id + " repaired", () => call("devices/" + t.id + "/faults/clear", {})) }, "Repair the devices")),
         make("p", { class: "trouble", role: "status" }))),
     make("div", { class: "paper" }, make("h4", {}, "Paper, newest first"), make("div", { class: "papers" })));
@@ -82,7 +68,7 @@ async function swipe(id) {
 }
 
 function outside() {
-  const buttons = OUTSIDE.map(([text, who, rule]) => {
+  const buttons = breaks.outside.map(({ text, who, rule }) => {
     const button = make("button", { "aria-pressed": "false", "data-who": who, "data-kind": rule.kind, onclick: async () => {
       const on = button.getAttribute("aria-pressed") === "true";
       await doing(text + (on ? ": mended" : ""), () => call(who + "/fault", on ? MEND[who](rule.kind) : rule))();
@@ -176,6 +162,7 @@ async function look() {
 (async () => {
   try {
     ({ at } = await call("where"));
+    breaks = await call("switches.json");
     links(); outside();
     $("#terminals").replaceChildren(...at.terminals.map(terminal));
     await look();
