@@ -23,6 +23,10 @@ fn money(minor: i64) -> Money {
     Money::new(minor, Currency::CNY).expect("amount")
 }
 
+fn card() -> CardOnFile {
+    CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) }
+}
+
 fn placed() -> OrderEvent {
     let product = Product {
         provider: ProviderId(1),
@@ -47,7 +51,7 @@ fn placed() -> OrderEvent {
         operator: OperatorId(6),
         reference: REFERENCE,
         factor: [0; 16],
-        card: CardOnFile { card: CardId(1), tag: CardTag([1; 16]), acquirer: AcquirerId(4) },
+        card: card(),
         passengers: vec![Passenger { person: PersonId(1), category: 1 }],
         lines: vec![LinePlaced {
             product,
@@ -88,10 +92,12 @@ pub(crate) fn batches() -> Vec<(u16, Vec<Event>)> {
         terminal: TERMINAL,
         session: SessionId(2),
         acquirer: AcquirerId(4),
+        tender: Tender::Card(card()),
         flow: Flow::TwoStep,
         amount: money(105),
         lines: vec![LineNo(0)],
         until: Instant(9),
+        config: Version(1),
     };
     let asked = OrderEvent::AuthorizationAsked {
         payment: PaymentNo(0),

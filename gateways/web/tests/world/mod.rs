@@ -116,6 +116,7 @@ impl World {
             card,
             flow: Flow::TwoStep,
             until: self.now().plus_us(180_000_000),
+            config: guichet_engine::ids::Version(1),
         };
         self.run(self.command(Role::Terminal, start)).expect("it can be paid");
     }
