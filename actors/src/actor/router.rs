@@ -52,6 +52,8 @@ pub(crate) struct Router {
     stumbles: u32,
     /// Panics of a terminal's actors since its link came.
     falls: HashMap<TerminalId, u32>,
+    /// Terminals that are never linked again.
+    shut_out: HashSet<TerminalId>,
 }
 
 impl Actor for Router {
@@ -71,6 +73,7 @@ impl Router {
             batches: Roster::new("settlement_batch", wake),
             panics: HashMap::new(),
             parked: HashSet::new(),
+            shut_out: HashSet::new(),
             again: false,
             taken: VecDeque::new(),
             routing: None,
@@ -117,7 +120,10 @@ impl Router {
         }
         let shared = Arc::clone(&self.shared);
         self.orders.again(|order, presence| spawn_order(&shared, order, presence));
-        self.terminals.again(|terminal, presence| spawn_terminal(&shared, terminal, presence));
+        let out = &self.shut_out;
+        self.terminals.again(|terminal, presence| {
+            spawn_terminal(&shared, terminal, out.contains(&terminal), presence)
+        });
         self.batches.again(|batch, presence| spawn_batch(&shared, batch, presence));
         while self.waiting() < WAITING_MAX && self.shared.ports().is_some() {
             if self.taken.is_empty() {
@@ -156,6 +162,9 @@ impl Router {
             Routed::TerminalUp(terminal) => self.terminal(terminal, TerminalMail::Up),
             Routed::TerminalGone { terminal, revoked } => {
                 self.falls.remove(&terminal);
+                if revoked {
+                    self.shut_out.insert(terminal);
+                }
                 self.terminal(terminal, TerminalMail::Gone { revoked });
             }
             Routed::Batch(day) => {
@@ -201,7 +210,9 @@ impl Router {
 
     fn terminal(&mut self, terminal: TerminalId, mail: TerminalMail) {
         let shared = Arc::clone(&self.shared);
-        self.terminals.send(terminal, mail, |presence| spawn_terminal(&shared, terminal, presence));
+        let out = self.shut_out.contains(&terminal);
+        self.terminals
+            .send(terminal, mail, |presence| spawn_terminal(&shared, terminal, out, presence));
     }
 
     /// An order's actor panicked: it is rebuilt from the journal, and after too many panics set aside.
@@ -324,12 +335,13 @@ fn spawn_order(
 fn spawn_terminal(
     shared: &Arc<Shared>,
     terminal: TerminalId,
+    shut_out: bool,
     presence: Presence<TerminalId>,
 ) -> Addr<TerminalActor> {
     let shared = Arc::clone(shared);
     TerminalActor::create(move |ctx| {
         ctx.set_mailbox_capacity(TERMINAL_MAILBOX);
-        TerminalActor::new(terminal, shared, presence)
+        TerminalActor::new(terminal, shared, shut_out, presence)
     })
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct TerminalActor {
     kept: VecDeque<Instruction>,
     telling: bool,
     up: bool,
+    /// It is shut out: nothing that could not be told is worth keeping.
+    revoked: bool,
     /// What is kept is tried again in a moment.
     again: bool,
 }
@@ -74,9 +76,15 @@ impl Handler<TerminalMail> for TerminalActor {
 }
 
 impl TerminalActor {
-    pub(crate) fn new(id: TerminalId, shared: Arc<Shared>, presence: Presence<TerminalId>) -> Self {
+    pub(crate) fn new(
+        id: TerminalId,
+        shared: Arc<Shared>,
+        revoked: bool,
+        presence: Presence<TerminalId>,
+    ) -> Self {
         let (queue, kept) = (VecDeque::new(), VecDeque::new());
-        Self { id, shared, presence, queue, kept, telling: false, up: false, again: false }
+        let (telling, up, again) = (false, false, false);
+        Self { id, shared, presence, queue, kept, telling, up, revoked, again }
     }
 
     fn take(&mut self, mail: TerminalMail, ctx: &mut Context<Self>) {
@@ -89,11 +97,11 @@ impl TerminalActor {
                 }
             }
             TerminalMail::Up => {
-                self.up = true;
+                (self.up, self.revoked) = (true, false);
                 self.tell_kept();
             }
             TerminalMail::Gone { revoked } => {
-                self.up = false;
+                (self.up, self.revoked) = (false, revoked);
                 if revoked {
                     if let Some(ports) = self.shared.ports() {
                         ports.terminals.close(self.id);
@@ -146,7 +154,7 @@ impl TerminalActor {
         if self.telling {
             return;
         }
-        let Some((intent, cause)) = self.queue.pop_front() else { return };
+        let Some((intent, cause)) = self.in_time() else { return };
         self.telling = true;
         let told = tell(&self.shared, intent.clone(), cause);
         ctx.spawn(told.into_actor(self).map(move |told, terminal, ctx| {
@@ -161,6 +169,19 @@ impl TerminalActor {
             terminal.tell_next(ctx);
             terminal.rest_if_idle(ctx);
         }));
+    }
+
+    /// The next instruction; a ticket whose deadline passed in the queue is not told any more.
+    fn in_time(&mut self) -> Option<Instruction> {
+        loop {
+            let (intent, cause) = self.queue.pop_front()?;
+            match &intent.op {
+                TerminalOp::Issue(issue) if issue.deadline <= self.shared.config.clock.now() => {
+                    self.give_up(&intent);
+                }
+                _ => return Some((intent, cause)),
+            }
+        }
     }
 
     /// Its link may have come while it was not to be had: what is kept does not wait for the next one then.
@@ -187,7 +208,7 @@ impl TerminalActor {
             TerminalOp::QueryPrint { .. } => true,
             _told_in_vain => false,
         };
-        if keep && self.kept.len() < TERMINAL_QUEUE_MAX {
+        if keep && !self.revoked && self.kept.len() < TERMINAL_QUEUE_MAX {
             self.kept.push_back(instruction);
         } else {
             self.give_up(&instruction.0);

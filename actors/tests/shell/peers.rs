@@ -411,10 +411,14 @@ impl TestTerminals {
         PrintOutcome::NotPrinted(*fault)
     }
 
-    /// An attempt that it knows is not begun again.
-    fn print(&self, print: Print, ticket: TicketNumber) {
+    /// An attempt that it knows is not begun again, one that comes after its deadline not at all.
+    fn print(&self, print: Print, ticket: TicketNumber, deadline: guichet_engine::time::Instant) {
         let mut floor = self.floor.lock();
         if floor.not_printed.contains_key(&print) {
+            return;
+        }
+        if floor.center.as_ref().is_some_and(|center| center.now() >= deadline) {
+            floor.not_printed.insert(print, PrintFault::Expired);
             return;
         }
         if floor.manners.jams {
@@ -441,7 +445,7 @@ impl TestTerminals {
             }
             TerminalOp::Issue(issue) => {
                 let print = (order, issue.line, issue.print);
-                self.print(print, issue.ticket);
+                self.print(print, issue.ticket, issue.deadline);
                 let outcome = self.print_of(print);
                 let (line, print) = (issue.line, issue.print);
                 Some((Body::ReportPrint { order, line, print, outcome }, none))

@@ -2,10 +2,10 @@
 
 use super::desk::Desk;
 use super::placing;
-use super::state::{Line, LinePhase};
+use super::state::{HeldPlace, Line, LinePhase, Order};
 use crate::command::NewLine;
-use crate::event::{Fare, LineEnd, OrderEvent};
-use crate::ids::{Attempt, LineNo};
+use crate::event::{Fare, LineEnd, OrderEvent, PrintProof};
+use crate::ids::{Attempt, LineNo, TerminalId, TicketNumber};
 use crate::limits::{BASIS_POINTS, DISRUPTION_CHOICE_US, ORDER_LINES_MAX};
 use crate::money::Money;
 use crate::order::state::PaymentPhase;
@@ -277,6 +277,70 @@ fn take_back(desk: &mut Desk, line: LineNo, amount: Money, why: LineEnd) {
         desk.push(OrderEvent::TicketSpoiled { line, print, ticket });
     }
     desk.refund(line, amount, why);
+}
+
+impl Order {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
+    pub(super) fn evolve_after_sale(&mut self, event: &OrderEvent) -> bool {
+        match event {
+            OrderEvent::ExchangeAsked { line, by, new, expires } => {
+                self.closed = false;
+                self.lines.push(Line::new((**new).clone(), *expires));
+                self.change_ticket(*line, |place, ticket, terminal, proof, until| {
+                    LinePhase::Exchanging { place, ticket, terminal, proof, by: *by, until }
+                });
+            }
+            OrderEvent::ExchangeEnded { line } => {
+                self.change_ticket(*line, |place, ticket, terminal, proof, until| match until {
+                    Some(until) => LinePhase::Disrupted { place, ticket, terminal, proof, until },
+                    None => LinePhase::Issued { place, ticket, terminal, proof },
+                });
+            }
+            OrderEvent::LineDisrupted { line, until } => {
+                self.closed = false;
+                let until = *until;
+                let by = self.line(*line).and_then(|l| {
+                    if let LinePhase::Exchanging { by, .. } = l.phase { Some(by) } else { None }
+                });
+                self.change_ticket(*line, |place, ticket, terminal, proof, _| match by {
+                    Some(by) => {
+                        let until = Some(until);
+                        LinePhase::Exchanging { place, ticket, terminal, proof, by, until }
+                    }
+                    None => LinePhase::Disrupted { place, ticket, terminal, proof, until },
+                });
+            }
+            OrderEvent::NotShown { line } => {
+                self.change_ticket(*line, |place, ticket, terminal, proof, _| LinePhase::NoShow {
+                    place,
+                    ticket,
+                    terminal,
+                    proof,
+                });
+            }
+            _other => return false,
+        }
+        true
+    }
+
+    /// Changes the phase of a line that the person has a ticket for; the last argument is until when a disrupted one may
+    /// be chosen about.
+    fn change_ticket(
+        &mut self,
+        line: LineNo,
+        to: impl FnOnce(HeldPlace, TicketNumber, TerminalId, PrintProof, Option<Instant>) -> LinePhase,
+    ) {
+        self.change(line, |l| {
+            let until = l.phase.choice_until();
+            if let LinePhase::Issued { place, ticket, terminal, proof }
+            | LinePhase::Exchanging { place, ticket, terminal, proof, .. }
+            | LinePhase::Disrupted { place, ticket, terminal, proof, .. }
+            | LinePhase::NoShow { place, ticket, terminal, proof } = &l.phase
+            {
+                l.phase = to(place.clone(), *ticket, *terminal, *proof, until);
+            }
+        });
+    }
 }
 
 /// Price and fee.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::state::{Grip, HeldPlace, Line, LinePhase, Order, Payment, PaymentPhase, Refund};
 use crate::command::ProviderStep;
-use crate::event::{Answered, Authority, BankStep, LinePlaced, OrderEvent, Placed, PrintProof};
+use crate::event::{Answered, Authority, BankStep, LinePlaced, OrderEvent, Placed};
 use crate::ids::{Attempt, LineNo, OrderId, PaymentNo, RefundNo, TerminalId, TicketNumber};
 use crate::limits::ORDER_COMMANDS_REMEMBERED;
 use crate::time::Instant;
@@ -88,6 +88,26 @@ impl LinePhase {
             | Self::Ended { .. } => None,
         }
     }
+    /// Until when somebody may choose about a ticket whose service does not run.
+    #[must_use]
+    pub const fn choice_until(&self) -> Option<Instant> {
+        match self {
+            Self::Exchanging { until, .. } => *until,
+            Self::Disrupted { until, .. } => Some(*until),
+            Self::Asking
+            | Self::Held(_)
+            | Self::Pinned(_)
+            | Self::Confirming { .. }
+            | Self::Confirmed(_)
+            | Self::Issuing { .. }
+            | Self::PrintInDoubt { .. }
+            | Self::NotPrinted { .. }
+            | Self::Issued { .. }
+            | Self::NoShow { .. }
+            | Self::Releasing { .. }
+            | Self::Ended { .. } => None,
+        }
+    }
     /// The terminal that issued it.
     #[must_use]
     pub const fn issued_by(&self) -> Option<TerminalId> {
@@ -111,7 +131,7 @@ impl LinePhase {
 }
 
 impl Line {
-    fn new(placed: LinePlaced, expires: Instant) -> Self {
+    pub(super) fn new(placed: LinePlaced, expires: Instant) -> Self {
         Self {
             placed,
             expires,
@@ -237,7 +257,7 @@ impl Order {
             })
     }
 
-    fn change(&mut self, line: LineNo, change: impl FnOnce(&mut Line)) {
+    pub(super) fn change(&mut self, line: LineNo, change: impl FnOnce(&mut Line)) {
         if let Some(line) = self.lines.get_mut(usize::from(line.0)) {
             change(line);
         }
@@ -553,73 +573,6 @@ impl Order {
             _other => return false,
         }
         true
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "`evolve_whole` names every fact")]
-    fn evolve_after_sale(&mut self, event: &OrderEvent) -> bool {
-        match event {
-            OrderEvent::ExchangeAsked { line, by, new, expires } => {
-                self.closed = false;
-                self.lines.push(Line::new((**new).clone(), *expires));
-                self.change_ticket(*line, |place, ticket, terminal, proof, until| {
-                    LinePhase::Exchanging { place, ticket, terminal, proof, by: *by, until }
-                });
-            }
-            OrderEvent::ExchangeEnded { line } => {
-                self.change_ticket(*line, |place, ticket, terminal, proof, until| match until {
-                    Some(until) => LinePhase::Disrupted { place, ticket, terminal, proof, until },
-                    None => LinePhase::Issued { place, ticket, terminal, proof },
-                });
-            }
-            OrderEvent::LineDisrupted { line, until } => {
-                self.closed = false;
-                let until = *until;
-                let by = self.line(*line).and_then(|l| match l.phase {
-                    LinePhase::Exchanging { by, .. } => Some(by),
-                    _ => None,
-                });
-                self.change_ticket(*line, |place, ticket, terminal, proof, _| match by {
-                    Some(by) => {
-                        let until = Some(until);
-                        LinePhase::Exchanging { place, ticket, terminal, proof, by, until }
-                    }
-                    None => LinePhase::Disrupted { place, ticket, terminal, proof, until },
-                });
-            }
-            OrderEvent::NotShown { line } => {
-                self.change_ticket(*line, |place, ticket, terminal, proof, _| LinePhase::NoShow {
-                    place,
-                    ticket,
-                    terminal,
-                    proof,
-                });
-            }
-            _other => return false,
-        }
-        true
-    }
-
-    /// Changes the phase of a line that the person has a ticket for; the last argument is until when a disrupted one may
-    /// be chosen about.
-    fn change_ticket(
-        &mut self,
-        line: LineNo,
-        to: impl FnOnce(HeldPlace, TicketNumber, TerminalId, PrintProof, Option<Instant>) -> LinePhase,
-    ) {
-        self.change(line, |l| {
-            let until = match l.phase {
-                LinePhase::Exchanging { until, .. } => until,
-                LinePhase::Disrupted { until, .. } => Some(until),
-                _ => None,
-            };
-            if let LinePhase::Issued { place, ticket, terminal, proof }
-            | LinePhase::Exchanging { place, ticket, terminal, proof, .. }
-            | LinePhase::Disrupted { place, ticket, terminal, proof, .. }
-            | LinePhase::NoShow { place, ticket, terminal, proof } = &l.phase
-            {
-                l.phase = to(place.clone(), *ticket, *terminal, *proof, until);
-            }
-        });
     }
 
     /// What concerns the order as a whole. The list names every other fact too, so that a new one breaks the build.

@@ -1,11 +1,13 @@
 //! `guichet operator`: what waits for a person, and the decisions that only people take.
 
+mod after_sale;
+mod network;
 mod privacy;
 mod status;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use guichet_engine::command::{Body, Principal, Role};
+use guichet_engine::command::{Body, Command, Principal, Role};
 use guichet_engine::ids::{AcquirerId, Attempt, LineNo, OrderId, Reference, Slot, TerminalId};
 use guichet_engine::numbers::slot_of_exception;
 use guichet_engine::reject::Reject;
@@ -35,6 +37,16 @@ pub enum Verb {
     EndException(EndException),
     /// Shut a terminal out for ever: its link is closed, its keys are void.
     RevokeTerminal(RevokeTerminal),
+    /// Change how long bookings are held, screens wait …, for the network, a group or a terminal, from an instant on.
+    Configure(network::Configure),
+    /// What is configured, with every revision.
+    Configuration(network::Configuration),
+    /// Declare that an issued ticket never was, by two people: all of its money goes back.
+    Void(after_sale::Void),
+    /// A service does not run: what is held is given back, and whoever has a ticket may exchange it or give it back.
+    Disrupt(after_sale::Disrupt),
+    /// A service ran and a ticket was not used.
+    NoShow(after_sale::Report),
     /// Who read which personal data when, and what for; oldest first.
     Readings(Readings),
     /// Destroy the keys of a closed order's people for ever, by two people: names, documents and card numbers are gone.
@@ -205,6 +217,16 @@ pub enum Request {
     EndException { id: u64, date: String, acquirer: Option<u16>, how: u16, by: u64, second: u64 },
     /// Shut a terminal out.
     RevokeTerminal { terminal: u32, by: u64 },
+    /// A change of the configuration.
+    Configure { change: network::Change, by: u64 },
+    /// What is configured?
+    Configuration { terminal: Option<u32> },
+    /// A ticket that never was.
+    Void { order: String, line: u8, reason: u16, by: u64, second: u64 },
+    /// A service that does not run.
+    Disrupt { service: String, by: u64 },
+    /// A ticket that was not used.
+    NoShow { order: String, line: u8, by: u64 },
     /// Who read personal data?
     Readings { from: u64 },
     /// Erase the people of an order.
@@ -221,6 +243,8 @@ pub enum Reply {
     Status(StatusReport),
     /// Who read personal data.
     Readings(ReadingsReport),
+    /// What is configured.
+    Configuration(network::NetworkReport),
     /// The decision is in the journal.
     Done {
         /// What was done, for people.
@@ -255,6 +279,24 @@ impl Verb {
             Self::RevokeTerminal(r) => {
                 (r.place, Request::RevokeTerminal { terminal: r.number, by: r.people.by })
             }
+            Self::Configure(c) => {
+                let (place, change, by) = c.split();
+                (place, Request::Configure { change, by })
+            }
+            Self::Configuration(c) => {
+                let (place, terminal) = c.split();
+                (place, Request::Configuration { terminal })
+            }
+            Self::Void(v) => {
+                let (order, line, reason) = (v.order, v.line, v.reason.code());
+                let (by, second) = (v.people.one.by, v.people.second);
+                (v.place, Request::Void { order, line, reason, by, second })
+            }
+            Self::Disrupt(d) => (d.place, Request::Disrupt { service: d.service, by: d.people.by }),
+            Self::NoShow(r) => {
+                let (order, line, by) = (r.order, r.line, r.people.by);
+                (r.place, Request::NoShow { order, line, by })
+            }
             Self::Readings(r) => (r.place, Request::Readings { from: r.from }),
             Self::Erase(e) => {
                 let (order, by, second) = (e.order, e.people.one.by, e.people.second);
@@ -286,7 +328,13 @@ pub async fn run(verb: Verb) -> Result<()> {
         Reply::Readings(report) if place.json => {
             println!("{}", serde_json::to_string_pretty(&report)?);
         }
-        Reply::Readings(report) => print!("{}", report.text()),
+        Reply::Readings(report) => print!("{}", crate::own_name::in_hints(&report.text())),
+        Reply::Configuration(report) if place.json => {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        }
+        Reply::Configuration(report) => {
+            print!("{}", crate::own_name::in_hints(&report.text()));
+        }
         Reply::Done { done } if place.json => println!("{}", serde_json::json!({ "done": done })),
         Reply::Done { done } => println!("{done}"),
     }
@@ -299,6 +347,18 @@ pub async fn answer(center: &Center, request: Request) -> Result<Reply> {
         Request::Status => return Ok(Reply::Status(status::status(center).await?)),
         Request::Readings { from } => {
             return Ok(Reply::Readings(privacy::readings(center, from)?));
+        }
+        Request::Configuration { terminal } => {
+            let report = network::configuration(center, terminal).await?;
+            return Ok(Reply::Configuration(report));
+        }
+        Request::Configure { change, by } => network::configure(center, &change, by).await?,
+        Request::Void { order, line, reason, by, second } => {
+            after_sale::void(center, &order, line, reason, (by, second)).await?
+        }
+        Request::Disrupt { service, by } => after_sale::disrupt(center, &service, by).await?,
+        Request::NoShow { order, line, by } => {
+            after_sale::no_show(center, &order, line, by).await?
         }
         Request::Erase { order, by, second } => {
             let order = find(center, &order).await?;
@@ -361,6 +421,10 @@ async fn submit(
     let mut command = internal(&center.handle, role, body)?;
     command.principal = Principal { role, id: by };
     command.second = second.map(|id| Principal { role, id });
+    send(center, command).await
+}
+
+async fn send(center: &Center, command: Command) -> Result<()> {
     match center.handle.submit(command, Secrets::default()).await {
         Ok(_) => Ok(()),
         Err(Refused::Rejected(reject)) => Err(advice(reject)),
@@ -375,7 +439,21 @@ async fn submit(
 fn advice(reject: Reject) -> anyhow::Error {
     let text = match reject {
         Reject::UnknownOrder => format!("no such order: check its id; {SEE_STATUS}"),
-        Reject::WrongPhase => format!("the order is not parked, so nothing was done; {SEE_STATUS}"),
+        Reject::WrongPhase => format!(
+            "the order is not parked, or its line in another phase, so nothing was done; {SEE_STATUS}, `guichet explain` shows the order"
+        ),
+        Reject::TooLate => {
+            "too late: a ticket is void on the business day of its payment only, unless it was not used"
+                .to_owned()
+        }
+        Reject::NotYet => "its departure is still to come, so nothing was done".to_owned(),
+        Reject::PaymentRunning => {
+            "a payment or print is under way: give the command again when it has ended".to_owned()
+        }
+        Reject::BadSetting => {
+            "a value is out of its range: docs/limits.md has the ranges; a group is set with --terminal alone"
+                .to_owned()
+        }
         Reject::Stale => format!(
             "that print is not in doubt: its line or number is another one, or the printer or the deadline has decided; {SEE_STATUS}, `guichet explain` shows the order"
         ),

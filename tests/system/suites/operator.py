@@ -1,6 +1,7 @@
 """What people decide at the center: status, a count of paper, ending an exception, shutting a terminal out."""
 
 import json
+import time
 
 from world import Refused, World, call, command, until
 
@@ -291,3 +292,58 @@ def _without_lines(lines):
     trailer = dict(zip(head, next(l for l in lines if l.startswith("trailer")).split(",")))
     trailer["stan"], trailer["amount_minor"] = "0", "0"
     return [lines[0], ",".join(trailer[name] for name in head)]
+
+
+def check_configuration(place):
+    """what an operator configures holds for bookings and for one terminal, at once and with its version, and over a restart"""
+    data = place / "data"
+    with World(data) as world:
+        card, terminal = world.card(), world.terminal(1)
+        before = json.loads(operator(data, "configuration", "--json").stdout)
+        assert before["now"]["hold_s"] == 86_400 and before["version"] == 1, before
+        said = operator(data, "configure", "--hold-s", "1800", "--as", "7").stdout
+        assert "operator is configured" in said, said
+        operator(data, "configure", "--terminal", "2", "--language", "en", "--prompt-s", "120", "--as", "7")
+        order = world.book(card)
+        held_s = (order["held_until_us"] - time.time_ns() / 1000) / 1e6
+        assert 1700 < held_s <= 1800, held_s
+        until(lambda: terminal.screen()["language"] == "en", "terminal 2 greets in English", patience=60)
+        assert world.terminal(0).screen()["language"] == "zh", world.terminal(0).screen()
+        shown = operator(data, "configuration", "--terminal", "2").stdout
+        for words in ("prompt 120 s", "hold 1800 s", "language en", "version 3"):
+            assert words in shown, shown
+        bad = operator(data, "configure", "--payment-s", "5", "--as", "7", check=False)
+        assert bad.returncode != 0 and "docs/limits.md" in bad.stderr, bad.stderr
+        past = operator(data, "configure", "--hold-s", "900", "--from", "2020-01-01T00:00:00Z", "--as", "7", check=False)
+        assert past.returncode != 0 and "past" in past.stderr, past.stderr
+    with World(data) as world:
+        until(lambda: world.terminal(1).screen()["language"] == "en", "and after a restart", patience=60)
+
+
+def check_after_sale(place):
+    """a void ticket, one of a service that does not run, and one that was not used: the money and the audit agree"""
+    data = place / "data"
+    with World(data) as world:
+        card, terminal = world.card(), world.terminal()
+        void, gone, kept = (world.book(card) for _ in range(3))
+        for order in (void, gone, kept):
+            assert terminal.purchase(card, order)["screen"] in ("done", "idle")
+            world.wait_state(order["reference"], ["issued"])
+        what = ("void", void["reference"], "0", "--reason", "mistake", "--as", "7")
+        alone = operator(data, *what, "--and", "7", check=False)
+        assert alone.returncode != 0 and "--and" in alone.stderr, alone.stderr
+        operator(data, *what, "--and", "8")
+        world.wait_state(void["reference"], ["closed"])
+        early = operator(data, "no-show", kept["reference"], "0", "--as", "7", check=False)
+        assert early.returncode != 0 and "still to come" in early.stderr, early.stderr
+        said = operator(data, "disrupt", gone["reference"], "--as", "7").stdout
+        assert "does not run" in said, said
+        line = world.order(gone["reference"])["lines"][0]
+        assert line["state"] == "disrupted" and line["refundable_minor"] == line["amount_minor"], line
+        world.give_back(gone["reference"])
+        world.wait_state(gone["reference"], ["closed", "refused", "refunded"])
+        refunds = [r["refund"]["amount_minor"] for o in (void, gone) for r in world.order(o["reference"])["lines"]]
+        assert refunds == [void["amount_minor"], gone["amount_minor"]], refunds
+    # The same train may have been all three's: whoever did not choose yet is open, and no violation.
+    audit = command("audit", "--data", str(data))
+    assert audit.returncode == 0, audit.stdout
