@@ -1,9 +1,10 @@
 """The site and the screens in a real browser (Chromium), with axe-core."""
 
+import datetime
 import hashlib
 import subprocess
 
-from world import ROOT, Process, World
+from world import ROOT, Process, World, command
 
 HERE = ROOT / "tests/system/browser"
 
@@ -17,6 +18,42 @@ def check_site(place):
     """booking on the site by mouse and by keyboard alone, without serious accessibility findings"""
     with World(place / "data") as world:
         _node("site.mjs", world.at["web"], world.card()["pan"])
+
+
+def orders_in_every_state(data, world):
+    """Bookings that are held, printed, given back, cancelled, of a service that does not run, and without their ticket."""
+    card, terminal = world.card(), world.terminal()
+    named = {}
+
+    def sold(name, **asked):
+        order = named[name] = world.book(card, **asked)["reference"]
+        assert terminal.purchase(card, world.order(order))["screen"] in ("done", "idle")
+        world.wait_state(order, ["issued"])
+        return order
+
+    sold("issued")
+    world.give_back(sold("given-back"))
+    unlucky = named["not-printed"] = world.book(card)["reference"]
+    assert terminal.to_pin(card, world.order(unlucky))["screen"] == "pin_entry"
+    terminal.fault("ticket-printer", "jam")
+    terminal.pin(card["pin"])
+    world.wait_state(unlucky, ["closed"])
+    terminal.mend()
+    terminal.to_idle()
+    # On another day, so that no other booking is of the service that does not run.
+    search = world.example()
+    search["date"] = str(datetime.date.fromisoformat(search["date"]) + datetime.timedelta(days=1))
+    disrupted = sold("disrupted", journey=world.journeys(search)[0])
+    world.cancel(named.setdefault("cancelled", world.book(card)["reference"]))
+    command("operator", "disrupt", disrupted, "--as", "7", "--data", str(data))
+    named["held"] = world.book(card)["reference"]
+    return [f"{name}={reference}:{world.order(reference)['state']}" for name, reference in named.items()]
+
+
+def check_orders(place):
+    """bookings in every state, at a desk in English and on a phone in Chinese, without serious accessibility findings"""
+    with World(place / "data") as world:
+        _node("orders.mjs", world.at["web"], *orders_in_every_state(place / "data", world))
 
 
 def check_kiosk(place):

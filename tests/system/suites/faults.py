@@ -175,8 +175,8 @@ REFUSED = {
     # Read off the card itself; the bank is not asked.
     "expired": "problem_expired",
     "blocked": "problem_restricted_card",
-    "foreign_issuer": "problem_declined",
-    "amount_limit": "problem_insufficient_funds",
+    "foreign_issuer": "problem_card_not_accepted",
+    "amount_limit": "problem_limit_exceeded",
     "approved_then_refused": "problem_insufficient_funds",
 }
 # What a card of the bank's with a limit pays at most, in minor units.

@@ -9,6 +9,7 @@ use guichet_engine::ids::{
     Reference, ServiceId, Slot, TerminalId, Version,
 };
 use guichet_engine::money::{Currency, Money};
+use guichet_engine::network::{Effective, Level, Settings};
 use guichet_engine::reject::Reject;
 
 use crate::center::{Center, Refused, Secrets};
@@ -17,7 +18,7 @@ use crate::center::{Center, Refused, Secrets};
 const SOON: Duration = Duration::from_secs(5);
 const HOUR_US: i64 = 3_600_000_000;
 
-/// What every center of an operator's network does; it places two orders and registers a terminal.
+/// What every center of an operator's network does; it places two orders, registers a terminal and configures it.
 ///
 /// # Panics
 /// Where the contract is broken.
@@ -50,6 +51,7 @@ pub async fn center(center: &dyn Center, operator: OperatorId) {
     many_say_the_same_at_once(center, place(center, operator, 2)).await;
     patience_ends(center, id).await;
     a_terminal_is_known_once_registered(center, operator).await;
+    what_is_configured_holds(center, operator).await;
 }
 
 fn command(center: &dyn Center, role: Role, n: u64, body: Body) -> Command {
@@ -139,6 +141,22 @@ async fn patience_ends(center: &dyn Center, id: OrderId) {
     let order = center.order_after(id, u64::MAX, 20).await;
     assert_eq!(order.map(|order| order.id), Some(id), "as it is when the patience is over");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
+async fn what_is_configured_holds(center: &dyn Center, operator: OperatorId) {
+    let terminal = TerminalId(4_000_000);
+    let before = center.configuration(operator, Some(terminal)).await;
+    let payment_s = before.payment_s + 1;
+    let settings = Box::new(Settings { payment_s: Some(payment_s), ..Settings::default() });
+    let (level, from) = (Level::Terminal(terminal), center.now());
+    let body = Body::Configure { operator, level, from, settings };
+    submit(center, &command(center, Role::Operator, 10, body)).await.expect("configured");
+    let after = center.configuration(operator, Some(terminal)).await;
+    assert_eq!((after.version.0, after.payment_s), (before.version.0 + 1, payment_s));
+    let others = center.configuration(operator, None).await;
+    assert_eq!(others.payment_s, before.payment_s, "one terminal's level is no other's");
+    let nobody = center.configuration(OperatorId(u16::MAX), None).await;
+    assert_eq!(nobody, Effective::default(), "a network that nobody configured");
 }
 
 async fn a_terminal_is_known_once_registered(center: &dyn Center, operator: OperatorId) {
