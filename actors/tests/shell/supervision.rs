@@ -242,7 +242,6 @@ async fn the_age_of_a_pin_is_told() {
     world.clock.advance_us(120_000_000);
     let aged = ages(&world).await[0];
     assert!((120..150).contains(&aged), "{aged}");
-    world.terminals.behave(Manners::default());
     let order = world.until(1, "still asked", awaits_pin).await;
     enter_pin(&world, &order, 0).await;
     world.until_closed(1).await;
