@@ -311,6 +311,7 @@ mod tests {
             "paying",
             "issued",
             "partly_issued",
+            "disrupted",
             "cancelled",
             "expired",
             "refunded",

@@ -20,7 +20,7 @@ pub struct OrderView {
     pub order: String,
     /// The reference.
     pub reference: String,
-    /// `pending`, `held`, `refused`, `paying`, `issued`, `partly_issued`, `cancelled`, `expired`, `refunded`, `closed`.
+    /// `pending`, `held`, `refused`, `paying`, `issued`, `partly_issued`, `disrupted`, `cancelled`, `expired`, `refunded`, `closed`.
     pub state: String,
     /// The lines.
     pub lines: Vec<LineView>,
@@ -174,6 +174,9 @@ fn state_word(lines: &[LineView]) -> &'static str {
             Some("not_printed" | "exchanged" | "voided") => "closed",
             _ => "refused",
         };
+    }
+    if count("disrupted") > 0 {
+        return "disrupted";
     }
     match (issued, ended) {
         (0, _) if count("held") > 0 => "held",
